@@ -1,0 +1,1 @@
+"""The command `vnethash`, one thin module a subcommand."""

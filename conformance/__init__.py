@@ -1,0 +1,1 @@
+"""Vectors, suites, runner, verdicts and reports."""

@@ -1,0 +1,1 @@
+"""Campaigns: generators, engines, reduction, causes and the ledger."""

@@ -1,0 +1,1 @@
+"""The executable model of the specification, and what is derived from it."""

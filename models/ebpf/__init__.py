@@ -1,0 +1,1 @@
+"""eBPF programs as data and as a machine."""

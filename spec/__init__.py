@@ -1,0 +1,1 @@
+"""The specification as data: clauses, constants, layouts, questions and their readings."""

@@ -1,0 +1,1 @@
+"""Steering programs in eBPF, in the kernel or in our interpreter."""
