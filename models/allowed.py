@@ -6,7 +6,8 @@ their other readings show the rest: a decision tree, whose leaves are outcomes.
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from vnethash.models.reference import conclude, decide, enabled_tunnels, hash_input
@@ -14,7 +15,7 @@ from vnethash.spec.questions import load_dialects, load_questions
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from vnethash.models.packet import Selection
     from vnethash.spec.configuration import Configuration
@@ -24,29 +25,49 @@ if TYPE_CHECKING:
 MOST_LEAVES = 20_000
 
 
+#: Readings, given as (question field, numbers of the readings) pairs, all of which hold.
+When = tuple[tuple[str, frozenset[int]], ...]
+#: An outcome (or, in `explained_by`, whether it matches), or a node.
+Tree = object
+
+
+class Node(NamedTuple):
+    """A question whose readings lead to different answers."""
+
+    field: str
+    branches: tuple[tuple[frozenset[int], Tree], ...]
+
+
 class Cube(NamedTuple):
-    """Readings under which an outcome follows: (question field, numbers of the readings) pairs, all of which hold."""
+    """Readings under which an outcome follows."""
 
     outcome: Outcome
-    when: tuple[tuple[str, frozenset[int]], ...]
+    when: When
 
     def holds(self, readings: Mapping[str, int]) -> bool:
         """Say whether a full set of readings (field -> number) lies in the cube."""
         return all(readings[field] in numbers for field, numbers in self.when)
 
 
-class Expectation(NamedTuple):
-    """The cubes of a frame; together they cover all readings that were offered, unless `complete` is False."""
+@dataclass(frozen=True)
+class Expectation:
+    """The decision tree of a frame; it covers all readings that were offered, unless `complete` is False."""
 
-    cubes: tuple[Cube, ...]
+    tree: Tree
     complete: bool
+
+    @cached_property
+    def cubes(self) -> tuple[Cube, ...]:
+        """The leaves of the tree; no two hold together, and together they cover the tree."""
+        return tuple(Cube(cast("Outcome", leaf), when) for leaf, when in _leaves(self.tree, ()))
 
     def under(self, readings: Mapping[str, int]) -> Outcome | None:
         """Return the outcome under a full set of readings, None where the tree was given up before it got there."""
-        for cube in self.cubes:
-            if cube.holds(readings):
-                return cube.outcome
-        return None
+        node = self.tree
+        while isinstance(node, Node):
+            number = readings[node.field]
+            node = next((child for numbers, child in node.branches if number in numbers), None)
+        return cast("Outcome | None", node)
 
     def outcomes(self) -> set[Outcome]:
         """Return the different outcomes."""
@@ -55,6 +76,15 @@ class Expectation(NamedTuple):
     def questions(self) -> set[str]:
         """Return the fields of the questions on which the outcome depends."""
         return {field for cube in self.cubes for field, _ in cube.when}
+
+    def within(self, offered: Mapping[str, tuple[int, ...]]) -> Expectation:
+        """Return the expectation for fewer readings."""
+        return Expectation(_restrict(self.tree, offered), self.complete)
+
+    def explained_by(self, matches: Callable[[Outcome], bool]) -> tuple[When, ...]:
+        """Return the readings under which an outcome that `matches` follows: () for none, ((),) for all."""
+        tree = _simplify_node(self.tree, matches)
+        return tuple(when for leaf, when in _leaves(tree, ()) if leaf is True)
 
 
 class Asked:
@@ -131,35 +161,56 @@ def expectation(
         for name, number in steps:
             node = cast("_Trie", node.setdefault((name, number), {}))
         node[_END] = outcome
-    return Expectation(tuple(_cubes(_simplify(trie), ())), complete)
+    return Expectation(_simplify(trie), complete)
 
 
 _Trie = dict[object, object]
 _END = ("", 0)
 
 
-class _Node(NamedTuple):
-    field: str
-    branches: tuple[tuple[frozenset[int], object], ...]
-
-
-def _simplify(trie: _Trie) -> object:
-    """Return an outcome, or a node whose branches differ; branches with the same subtree are one."""
+def _simplify(trie: _Trie) -> Tree:
+    """Return a leaf, or a node whose branches differ; branches with the same subtree are one."""
     if _END in trie:
         return trie[_END]
     field = ""
-    same: dict[object, set[int]] = {}
+    same: dict[Tree, set[int]] = {}
     for key, child in trie.items():
         field, number = cast("tuple[str, int]", key)
         same.setdefault(_simplify(cast("_Trie", child)), set()).add(number)
+    return _node(field, same)
+
+
+def _simplify_node(tree: Tree, matches: Callable[[Outcome], bool]) -> Tree:
+    """Return the tree with each outcome replaced by whether it matches."""
+    if not isinstance(tree, Node):
+        return matches(cast("Outcome", tree))
+    same: dict[Tree, set[int]] = {}
+    for numbers, child in tree.branches:
+        same.setdefault(_simplify_node(child, matches), set()).update(numbers)
+    return _node(tree.field, same)
+
+
+def _restrict(tree: Tree, offered: Mapping[str, tuple[int, ...]]) -> Tree:
+    """Return the tree without the branches of readings that are not offered."""
+    if not isinstance(tree, Node):
+        return tree
+    same: dict[Tree, set[int]] = {}
+    for numbers, child in tree.branches:
+        left = numbers & set(offered[tree.field])
+        if left:
+            same.setdefault(_restrict(child, offered), set()).update(left)
+    return _node(tree.field, same)
+
+
+def _node(field: str, same: Mapping[Tree, set[int]]) -> Tree:
     if len(same) == 1:
         return next(iter(same))
-    return _Node(field, tuple((frozenset(numbers), subtree) for subtree, numbers in same.items()))
+    return Node(field, tuple((frozenset(numbers), subtree) for subtree, numbers in same.items()))
 
 
-def _cubes(tree: object, when: tuple[tuple[str, frozenset[int]], ...]) -> Iterator[Cube]:
-    if isinstance(tree, _Node):
+def _leaves(tree: Tree, when: When) -> Iterator[tuple[Tree, When]]:
+    if isinstance(tree, Node):
         for numbers, subtree in tree.branches:
-            yield from _cubes(subtree, (*when, (tree.field, numbers)))
+            yield from _leaves(subtree, (*when, (tree.field, numbers)))
     else:
-        yield Cube(cast("Outcome", tree), when)
+        yield tree, when

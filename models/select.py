@@ -152,17 +152,17 @@ def select_plain(packet: Packet, tcp: bool, udp: bool, types: int, readings: Rea
 
 
 def select_modified(packet: Packet, tcp: bool, udp: bool, types: int, readings: Readings) -> Selection:
-    """Apply the base types only, with the home and route addresses where the EX bit beside them is set."""
-    if tcp and types & TCPV6_ON != 0:
-        if types & TCP_EX_ON != 0:
+    """Apply each EX type only where the base type beside it is enabled too."""
+    if packet.extension:
+        tcp_on = tcp and types & TCPV6_ON != 0
+        udp_on = udp and types & UDPV6_ON != 0
+        if tcp_on and types & TCP_EX_ON != 0:
             return extended(packet, TCPV6_EX, packet.l4, X6_1, readings)
-        return select_plain(packet, tcp, udp, types, readings)
-    if udp and types & UDPV6_ON != 0:
-        if types & UDP_EX_ON != 0:
+        if udp_on and types & UDP_EX_ON != 0:
             return extended(packet, UDPV6_EX, packet.l4, X6_2, readings)
-        return select_plain(packet, tcp, udp, types, readings)
-    if types & IPV6_ON != 0 and types & IP_EX_ON != 0:
-        return extended(packet, IPV6_EX, 0, X6_3, readings)
+        if types & IPV6_ON != 0 and types & IP_EX_ON != 0:
+            if not (tcp_on or udp_on) or readings.ex_precedence == ExPrecedence.IP_EX_FIRST:
+                return extended(packet, IPV6_EX, 0, X6_3, readings)
     return select_plain(packet, tcp, udp, types, readings)
 
 

@@ -96,10 +96,11 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TargetInfo:
-    """One line of `vnethash targets`."""
+    """One line of `vnethash targets`; `judged` if `check --all` takes it as an implementation of its own."""
 
     name: str
     what: str
     available: bool
     reason: str = ""
     shows: tuple[str, ...] = field(default=())
+    judged: bool = False

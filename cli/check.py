@@ -1,0 +1,183 @@
+"""`vnethash check TARGET...`: a conformance run, with its table and its folder of records."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from vnethash.spec.errors import EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vnethash.conformance.records import AnyRecord
+    from vnethash.conformance.suite import Case
+
+
+@click.command()
+@click.argument("names", metavar="TARGET...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every implementation that can be driven on this machine.")
+@click.option("--suite", default="default", show_default=True, help="default, quick, or a file of vectors.")
+@click.option("--clause", "clauses", multiple=True, help="Only the cases of this clause (may be repeated).")
+@click.option("--question", "questions", multiple=True, help="Only the cases that this question changes.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("vnethash-report"),
+              show_default=True, help="Folder of the records; it is made anew.")
+@click.option("--expected", type=click.Path(dir_okay=False, path_type=Path), help="Known results; only change fails.")
+@click.option("--accept", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found to this file.")
+@click.option("--validate", is_flag=True, help="Hold every message of an exec: target against the protocol's schema.")
+@click.option("--timeout", type=click.FloatRange(min=0.01), help="Seconds that an exec: target has for one answer.")
+@click.option("--json", "as_json", is_flag=True, help="The records on standard output, one JSON object a line.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def check(
+    names: tuple[str, ...],
+    everything: bool,
+    suite: str,
+    clauses: tuple[str, ...],
+    questions: tuple[str, ...],
+    output: Path,
+    expected: Path | None,
+    accept: Path | None,
+    validate: bool,
+    timeout: float | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Put the conformance suite to targets and judge each by one consistent profile of readings.
+
+    Exit code 0 if all conform (or all is as --expected says), 1 on deviations, 3 if a target could not be driven.
+    """
+    from vnethash.conformance import expected as expectations  # noqa: PLC0415
+    from vnethash.conformance.check import check as run_check  # noqa: PLC0415
+    from vnethash.conformance.report import ReportWriter, draw_all, now, read_report  # noqa: PLC0415
+    from vnethash.conformance.summary import make_console, render_differences, render_terminal  # noqa: PLC0415
+    from vnethash.targets.registry import open_target  # noqa: PLC0415
+
+    known = expectations.read_expected(expected) if expected else None
+    chosen = _targets(names, everything)
+    label, cases = load_cases(suite, clauses, questions)
+    with ReportWriter(output) as writer:
+        sink = _sink(writer.write, as_json)
+        with Bars(enabled=not quiet and not as_json) as bars:
+            summary = run_check(
+                chosen, label, cases, lambda name: open_target(name, validate=validate, timeout=timeout), sink,
+                progress=bars, command=sys.argv[1:], now=now,
+            )
+    draw_all(output)
+    report = read_report(output)
+    if not as_json:
+        render_terminal(report, make_console())
+    if accept:
+        expectations.write_expected(expectations.accept(report, known), accept)
+        if not as_json:
+            click.echo(f"accepted: {accept}")
+        return EXIT_OK
+    if known:
+        differences = expectations.compare(report, known)
+        if not as_json:
+            render_differences(differences, make_console())
+        return expectations.exit_code(differences)
+    if summary.interrupted:
+        return 130
+    return summary.exit_code
+
+
+def _targets(names: Sequence[str], everything: bool) -> list[str]:
+    if everything:
+        from vnethash.targets.registry import probe_all  # noqa: PLC0415
+
+        found = [line.name for line in probe_all() if line.available and line.judged]
+        return [*names, *(name for name in found if name not in names)]
+    if not names:
+        raise UsageError("no target is named", hint="`vnethash targets` lists them, --all takes every one")
+    if len(set(names)) != len(names):
+        raise UsageError("a target is named twice")
+    return list(names)
+
+
+def load_cases(suite: str, clauses: Sequence[str], questions: Sequence[str]) -> tuple[str, list[Case]]:
+    """Return the cases of a suite or a file of vectors that the clauses and questions leave, and what to call them."""
+    from vnethash.conformance.suite import load_suite  # noqa: PLC0415
+
+    if suite.endswith(".json"):
+        from vnethash.conformance.vectors import read_suite  # noqa: PLC0415
+
+        loaded = read_suite(Path(suite))
+    else:
+        loaded = load_suite(suite)
+    cases = list(loaded.cases)
+    label = loaded.name
+    if clauses:
+        from vnethash.spec.clauses import clause as look_up  # noqa: PLC0415
+
+        for identifier in clauses:
+            look_up(identifier)
+        cases = [case for case in cases if set(clauses) & set(case.clauses)]
+        label += f", clauses {' '.join(clauses)}"
+    if questions:
+        from vnethash.conformance.judge import Expectations  # noqa: PLC0415
+        from vnethash.spec.questions import load_questions  # noqa: PLC0415
+
+        known = load_questions()
+        for identifier in questions:
+            if identifier not in known:
+                raise UsageError(f"no question {identifier!r}", hint="`vnethash spec list --kind question`")
+        fields = {known[identifier].field for identifier in questions}
+        expectations = Expectations()
+        cases = [
+            case for case in cases if fields & expectations.of(case.frame, case.configuration).full.questions()
+        ]
+        label += f", questions {' '.join(questions)}"
+    if not cases:
+        raise UsageError("no case of the suite is left")
+    return label, cases
+
+
+def _sink(write: Callable[[AnyRecord], None], as_json: bool) -> Callable[[AnyRecord], None]:
+    if not as_json:
+        return write
+    import msgspec  # noqa: PLC0415
+
+    def both(record: AnyRecord) -> None:
+        write(record)
+        click.echo(msgspec.json.encode(record))
+
+    return both
+
+
+class Bars:
+    """A progress bar a stage, on standard error; nothing where that is no terminal."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._progress: Any = None
+        self._task: Any = None
+        if enabled and sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+            self._progress = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                console=Console(stderr=True), transient=True,
+            )
+
+    def __enter__(self) -> Bars:
+        if self._progress:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def stage(self, target: str, what: str, total: int) -> None:
+        """Show a new bar."""
+        if self._progress:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(f"{target}: {what}", total=total)
+
+    def advance(self, count: int) -> None:
+        """Move the bar."""
+        if self._progress and self._task is not None:
+            self._progress.advance(self._task, count)

@@ -1,0 +1,59 @@
+"""`vnethash replay [FOLDER] FINDING`: is a finding still there?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from vnethash.spec.errors import UsageError
+
+
+@click.command()
+@click.argument("words", metavar="[FOLDER] FINDING", nargs=-1, required=True)
+@click.option("--target", help="Another target than the one it was found on.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def replay(words: tuple[str, ...], target: str | None, as_json: bool) -> int:
+    """Put the witness of a finding to its target again.
+
+    FOLDER is that of the records (default: vnethash-report), FINDING an id of its report. Exit code 0 fixed, 1 still
+    there, 2 cannot be replayed.
+    """
+    from vnethash.conformance.replay import replay as run_replay  # noqa: PLC0415
+    from vnethash.conformance.report import read_report  # noqa: PLC0415
+    from vnethash.conformance.wording import all_allowed_words, outcome_words  # noqa: PLC0415
+    from vnethash.targets.registry import open_target  # noqa: PLC0415
+
+    if len(words) > 2:
+        raise UsageError("replay takes a folder and one finding")
+    folder = Path(words[0] if len(words) == 2 else "vnethash-report")
+    report = read_report(folder, partial=True)
+    known = {finding.id: finding for finding in report.findings}
+    wanted = words[-1]
+    matching = [name for name in known if name == wanted or name.partition(".")[2] == wanted]
+    if len(matching) != 1:
+        hint = f"it has {', '.join(sorted(known)) or 'none'}"
+        problem = "no finding" if not matching else "more than one finding"
+        raise UsageError(f"{folder}: {problem} {wanted!r}", hint=hint)
+    finding = known[matching[0]]
+    answer = run_replay(finding, lambda name: open_target(target or name))
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "finding": finding.id, "verdict": answer.verdict, "words": answer.words,
+                    "frame": finding.witness.frame,
+                    "observed": None if answer.observed is None else {
+                        name: getattr(answer.observed, name) for name in ("report", "value", "queue")
+                    },
+                }
+            )
+        )
+        return answer.exit_code
+    click.echo(f"{finding.id}: {finding.title} [{', '.join(finding.clauses)}]")
+    click.echo(f"  frame    {finding.witness.frame}  ({finding.witness.summary})")
+    click.echo(f"  allowed  {all_allowed_words(finding.witness.expected)}")
+    click.echo(f"  then     {outcome_words(finding.witness.observed)}")
+    click.echo(f"  now      {outcome_words(answer.observed)}")
+    click.echo(f"{answer.verdict}: {answer.words}")
+    return answer.exit_code

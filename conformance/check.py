@@ -1,0 +1,350 @@
+"""A conformance run: every target is put the suite, judged, and each cause shown by its smallest witness."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from vnethash.conformance import records
+from vnethash.conformance.describe import decode, summarize
+from vnethash.conformance.findings import Group, effect, find_groups, mixed_cause, shows_reading, unexplained_cause
+from vnethash.conformance.judge import LITERAL, Expectations, Judged, Judgement, judge
+from vnethash.conformance.matching import matches
+from vnethash.conformance.profile import satisfied
+from vnethash.conformance.reduce import reduce
+from vnethash.conformance.runner import Run, run_suite
+from vnethash.models.events import RULES, steps
+from vnethash.models.reference import ANY_VALUE, decide, enabled_tunnels
+from vnethash.spec.errors import TargetError, VnethashError
+from vnethash.spec.outcome import Observation, Outcome
+from vnethash.spec.questions import load_questions
+from vnethash.targets.base import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vnethash.conformance.profile import Profile
+    from vnethash.conformance.suite import Case
+    from vnethash.models.allowed import Expectation
+    from vnethash.spec.configuration import Configuration
+    from vnethash.targets.base import Target
+
+#: Allowed outcomes written out for one case; a frame that asks much has more.
+MOST_ALLOWED = 12
+
+
+class Progress(Protocol):
+    """Hears how far a run is."""
+
+    def stage(self, target: str, what: str, total: int) -> None:
+        """A new stage begins, with `total` steps."""
+
+    def advance(self, count: int) -> None:
+        """More steps are done."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def stage(self, target: str, what: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, count: int) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class Summary:
+    """What a run came to."""
+
+    conclusions: dict[str, records.Conclusion]
+    cases: int = 0
+    findings: int = 0
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the run, before any expected results are considered."""
+        if any(conclusion in {"deviates", "inconsistent"} for conclusion in self.conclusions.values()):
+            return 1
+        return 3 if "not-driven" in self.conclusions.values() else 0
+
+
+def check(
+    names: Sequence[str],
+    suite: str,
+    cases: Sequence[Case],
+    opener: Callable[[str], Target],
+    sink: Callable[[records.AnyRecord], None],
+    *,
+    progress: Progress | None = None,
+    command: Sequence[str] = (),
+    now: Callable[[], str],
+) -> Summary:
+    """Check targets one after the other; each record goes to `sink` as soon as it is known.
+
+    A target that cannot be driven is recorded as such, and the others are still judged. Ctrl-C ends the run and keeps
+    what was answered until then.
+    """
+    progress = progress or Silent()
+    expectations = Expectations()
+    summary = Summary({})
+    sink(
+        records.Header(
+            records.FORMAT, f"vnethash {_version()}", now(), suite, list(names), platform.platform(), list(command)
+        )
+    )
+    for position, name in enumerate(names, 1):
+        if summary.interrupted:
+            break
+        try:
+            target = opener(name)
+        except (TargetError, VnethashError) as error:
+            sink(_not_driven(name, error.line()))
+            summary.conclusions[name] = "not-driven"
+            continue
+        try:
+            progress.stage(name, "running", len(cases))
+            run = run_suite(target, cases, progress.advance)
+            summary.interrupted = run.interrupted
+            _report(target, f"T{position}", run, expectations, sink, progress, summary)
+        finally:
+            target.close()
+    sink(
+        records.Footer(now(), summary.cases, summary.findings, summary.exit_code, interrupted=summary.interrupted)
+    )
+    return summary
+
+
+def _report(
+    target: Target,
+    label: str,
+    run: Run,
+    expectations: Expectations,
+    sink: Callable[[records.AnyRecord], None],
+    progress: Progress,
+    summary: Summary,
+) -> None:
+    observes = target.capabilities.observes
+    progress.stage(target.name, "judging", len(run.answers))
+    judgement = judge(run.answers, observes, expectations, progress.advance)
+    for entry in sorted(judgement.judged, key=lambda entry: entry.answer.case.id):
+        sink(_case_record(target.name, entry))
+        summary.cases += 1
+    groups = find_groups(judgement, observes)
+    progress.stage(target.name, "reducing", len(groups))
+    prober = Prober(target, reduces=not run.ended and not run.interrupted)
+    for group in groups:
+        sink(_finding(prober, f"{label}.{group.slug}", group, judgement, expectations))
+        summary.findings += 1
+        progress.advance(1)
+    conclusion, reason = judgement.conclusion, judgement.reason
+    if run.ended:
+        reason = f"{reason}; the run ended early: {run.ended}"
+        conclusion = "not-driven" if conclusion == "conforms" else conclusion
+    summary.conclusions[target.name] = conclusion
+    sink(
+        records.TargetRecord(
+            target.name,
+            {
+                "name": target.implementation.name, "version": target.implementation.version,
+                "language": target.implementation.language, "homepage": target.implementation.homepage,
+            },
+            list(target.notes),
+            sorted(observes),
+            conclusion,
+            reason,
+            dict(Counter(entry.verdict for entry in judgement.judged)),
+            _profile(judgement.profile),
+            _by_clause(judgement),
+            round(run.seconds, 3),
+        )
+    )
+
+
+class Prober:
+    """Puts single frames to a target while a witness is reduced."""
+
+    def __init__(self, target: Target, *, reduces: bool) -> None:
+        self.target = target
+        self.reduces = reduces
+        self._configuration: Configuration | None = None
+
+    def observe(self, frame: bytes, configuration: Configuration) -> Observation | None:
+        """Return what the target shows, None if it shows nothing or cannot be driven any more."""
+        if not self.reduces:
+            return None
+        try:
+            if configuration != self._configuration:
+                self._configuration = None
+                self.target.configure(configuration)
+                self._configuration = configuration
+            result = self.target.run([frame])[0]
+        except Refused:
+            return None
+        except TargetError:
+            self.reduces = False
+            return None
+        return result if isinstance(result, Observation) else None
+
+
+def _finding(
+    prober: Prober, identifier: str, group: Group, judgement: Judgement, expectations: Expectations
+) -> records.Finding:
+    observes = prober.target.capabilities.observes
+    holds = _shows(prober, group, judgement, expectations)
+    # A definite witness is one that no supported reading allows; among these, the shortest frame.
+    entry = min(group.entries, key=lambda entry: (not _definite(entry, observes), len(entry.answer.case.frame)))
+    frame, configuration = entry.answer.case.frame, entry.answer.configuration
+    if group.cause != "error":
+        wants = _definite(entry, observes) and group.cause == "defect"
+
+        def still(candidate: bytes, candidate_configuration: Configuration) -> bool:
+            observation = prober.observe(candidate, candidate_configuration)
+            if observation is None or not holds(candidate, candidate_configuration, observation):
+                return False
+            if not wants:
+                return True
+            allowed = expectations.of(candidate, candidate_configuration).allowed
+            return not allowed.explained_by(lambda outcome: matches(outcome, observation, observes))
+
+        if still(frame, configuration):
+            frame, configuration = reduce(frame, configuration, still)
+    observed = prober.observe(frame, configuration)
+    if observed is None and (frame, configuration) == (entry.answer.case.frame, entry.answer.configuration):
+        observed = entry.observation
+    expected = expectations.of(frame, configuration)
+    words = (
+        group.title if observed is None
+        else effect(expected.literal, observed, observes, expected.full.outcomes())
+    )
+    return records.Finding(
+        identifier, prober.target.name, group.cause, group.title, list(group.clauses), words, len(group.entries),
+        records.Witness(
+            frame.hex(), configuration.to_json(), summarize(frame), decode(frame), explanation(frame, configuration),
+            allowed_list(expected.allowed), shown(observed), entry.reason,
+        ),
+        question=group.question.id if group.question else "",
+        reading=group.reading,
+        detail=group.question.asks if group.question else "",
+        also=sorted({other.answer.case.comment for other in group.entries} - {entry.answer.case.comment})[:8],
+    )
+
+
+def _shows(
+    prober: Prober, group: Group, judgement: Judgement, expectations: Expectations
+) -> Callable[[bytes, Configuration, Observation], bool]:
+    """Return what says whether a frame still shows the cause of a group."""
+    observes = prober.target.capabilities.observes
+    profile = judgement.profile
+    question = group.question
+    if question is not None:
+        return lambda frame, configuration, observation: shows_reading(
+            frame, configuration, observation, observes, profile, question
+        )
+    readings = profile.as_readings()
+
+    def same_cause(frame: bytes, configuration: Configuration, observation: Observation) -> bool:
+        expected = expectations.of(frame, configuration)
+        constraint = frozenset(expected.full.explained_by(lambda outcome: matches(outcome, observation, observes)))
+        if group.cause == "inconsistent":
+            if not constraint or satisfied(constraint, profile.readings):
+                return False
+            return mixed_cause(constraint, profile, expected.clause).slug == group.slug
+        if constraint:
+            return False
+        outcomes = expected.full.outcomes()
+        return unexplained_cause(frame, configuration, observation, observes, readings, outcomes)[0].slug == group.slug
+
+    return same_cause
+
+
+def _definite(entry: Judged, observes: frozenset[str]) -> bool:
+    observation = entry.observation
+    if observation is None:
+        return False
+    return not entry.expected.allowed.explained_by(lambda outcome: matches(outcome, observation, observes))
+
+
+def explanation(frame: bytes, configuration: Configuration) -> list[str]:
+    """Return the literal model's steps for a frame, each with the clauses behind it."""
+    selection = decide(frame, len(frame), configuration.hash_types, enabled_tunnels(configuration), LITERAL)
+    lines = [*steps(selection.events), RULES[selection.rule]]
+    return [f"{line.words} [{', '.join(line.sources)}]" for line in lines]
+
+
+def shown(value: Observation | Outcome | None) -> records.Shown | None:
+    """Return an outcome or an observation as a record has it."""
+    if value is None:
+        return None
+    return records.Shown(
+        value.report, None if value.value == ANY_VALUE else value.value, None if value.queue == -1 else value.queue
+    )
+
+
+def allowed_list(expectation: Expectation, most: int | None = None) -> list[records.Allowed]:
+    """Return the allowed outcomes, each with the readings under which it is, the plainest first."""
+    questions = {question.field: question for question in load_questions().values()}
+    allowed = []
+    for cube in sorted(expectation.cubes, key=lambda cube: sum(0 not in numbers for _, numbers in cube.when))[:most]:
+        when = {
+            questions[name].id: " or ".join(questions[name].readings[number].name for number in sorted(numbers))
+            for name, numbers in cube.when
+        }
+        outcome = shown(cube.outcome)
+        if outcome is not None:
+            allowed.append(records.Allowed(outcome, when))
+    return allowed
+
+
+def _case_record(target: str, entry: Judged) -> records.Case:
+    questions = {question.field: question for question in load_questions().values()}
+    case = entry.answer.case
+    literal = shown(entry.expected.literal)
+    if entry.verdict in {"fail", "pass-under"} or literal is None:
+        allowed = allowed_list(entry.expected.allowed, MOST_ALLOWED)
+    else:
+        allowed = [records.Allowed(literal)]
+    return records.Case(
+        target, case.id, case.comment, list(case.clauses), entry.answer.configuration.to_json(), case.frame.hex(),
+        summarize(case.frame), allowed, shown(entry.observation), entry.verdict,
+        {questions[name].id: questions[name].readings[number].name for name, number in (entry.readings or {}).items()},
+        entry.clause, entry.reason,
+    )
+
+
+def _profile(profile: Profile) -> dict[str, records.Settled]:
+    settled = {}
+    for question in load_questions().values():
+        numbers = profile.possible.get(question.field)
+        if numbers is None:
+            continue
+        best = profile.readings[question.field]
+        ordered = [best, *sorted(numbers - {best})]
+        settled[question.id] = records.Settled(
+            [question.readings[number].name for number in ordered],
+            question.readings[best].standing,
+            profile.spoke.get(question.field, 0),
+        )
+    return settled
+
+
+def _by_clause(judgement: Judgement) -> dict[str, dict[str, int]]:
+    table: dict[str, Counter[str]] = {}
+    for entry in judgement.judged:
+        for clause in entry.answer.case.clauses:
+            table.setdefault(clause, Counter())[entry.verdict] += 1
+    return {clause: dict(counts) for clause, counts in sorted(table.items())}
+
+
+def _not_driven(name: str, reason: str) -> records.TargetRecord:
+    return records.TargetRecord(name, {"name": name}, [], [], "not-driven", reason, {}, {}, {}, 0.0)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("vnethash")
+

@@ -1,0 +1,184 @@
+"""Where two targets differ: both are put the same cases, and the differences grouped by what would make them agree.
+
+No oracle says who is right. The profiles of the two serve only to name a difference: the question on which the two
+have different readings, if giving one target the other's reading would make the answers equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vnethash.conformance.check import Prober, Progress, Silent, shown
+from vnethash.conformance.findings import is_hashed
+from vnethash.conformance.judge import Expectations, judge
+from vnethash.conformance.matching import fit, matches
+from vnethash.conformance.reduce import reduce
+from vnethash.conformance.runner import Answer, Run, run_suite
+from vnethash.models.reference import outcome
+from vnethash.spec.configuration import report_name
+from vnethash.spec.outcome import Observation
+from vnethash.spec.questions import load_questions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vnethash.conformance.profile import Profile
+    from vnethash.conformance.records import Shown
+    from vnethash.conformance.suite import Case
+    from vnethash.spec.configuration import Configuration
+    from vnethash.targets.base import Target
+
+
+@dataclass
+class Difference:
+    """A cause by which two targets differ, with the smallest frame that shows it."""
+
+    slug: str
+    title: str
+    first: str
+    second: str
+    pairs: list[tuple[Answer, Answer]] = field(default_factory=list)
+    frame: bytes = b""
+    configuration: Configuration | None = None
+    observed: tuple[Shown | None, Shown | None] = (None, None)
+
+
+@dataclass
+class Comparison:
+    """All differences of two targets; `compared` cases were answered by both."""
+
+    differences: list[Difference]
+    compared: int
+    differing: int
+    left_out: int
+    interrupted: bool = False
+
+
+def compare(
+    first: Target, second: Target, cases: Sequence[Case], progress: Progress | None = None
+) -> Comparison:
+    """Put the cases that both can take to both targets and group the differences."""
+    progress = progress or Silent()
+    common, left_out = _common(first, second, cases)
+    runs: list[Run] = []
+    for target in (first, second):
+        progress.stage(target.name, "running", len(common))
+        runs.append(run_suite(target, common, progress.advance))
+        if runs[-1].interrupted:
+            return Comparison([], 0, 0, left_out, interrupted=True)
+    expectations = Expectations()
+    profiles = []
+    for target, run in zip((first, second), runs, strict=True):
+        progress.stage(target.name, "finding its profile", len(run.answers))
+        profiles.append(judge(run.answers, target.capabilities.observes, expectations, progress.advance).profile)
+    answered = {answer.case.id: answer for answer in runs[1].answers}
+    namer = _Namer(first, second, profiles[0], profiles[1])
+    differences: dict[str, Difference] = {}
+    compared = 0
+    differing = 0
+    for answer in runs[0].answers:
+        other = answered.get(answer.case.id)
+        if other is None or not isinstance(answer.result, Observation) or not isinstance(other.result, Observation):
+            continue
+        compared += 1
+        if namer.agree(answer.result, other.result):
+            continue
+        differing += 1
+        found = namer.name(answer.case.frame, answer.configuration, answer.result, other.result)
+        differences.setdefault(found.slug, found).pairs.append((answer, other))
+    progress.stage(f"{first.name}, {second.name}", "reducing", len(differences))
+    probers = (Prober(first, reduces=not runs[0].ended), Prober(second, reduces=not runs[1].ended))
+    for difference in differences.values():
+        _shrink(difference, probers, namer)
+        progress.advance(1)
+    ordered = sorted(differences.values(), key=lambda difference: -len(difference.pairs))
+    return Comparison(ordered, compared, differing, left_out)
+
+
+def _common(first: Target, second: Target, cases: Sequence[Case]) -> tuple[list[Case], int]:
+    """Return the cases with a configuration that both take, so fitted that both are given the same."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    common = []
+    for case in cases:
+        fitted = fit(case.configuration, first.capabilities)
+        if not isinstance(fitted, str):
+            fitted = fit(fitted, second.capabilities)
+        if not isinstance(fitted, str):
+            common.append(replace(case, configuration=fitted))
+    return common, len(cases) - len(common)
+
+
+class _Namer:
+    """Names differences of two targets by the questions on which their profiles part."""
+
+    def __init__(self, first: Target, second: Target, one: Profile, two: Profile) -> None:
+        self.observes = (first.capabilities.observes, second.capabilities.observes)
+        self.both = self.observes[0] & self.observes[1]
+        self.profiles = (one, two)
+        self.parted = [
+            question
+            for question in load_questions().values()
+            if one.readings[question.field] != two.readings[question.field]
+        ]
+
+    def agree(self, one: Observation, two: Observation) -> bool:
+        """Say whether two observations are the same in all that both targets show."""
+        if one.queue is not None and two.queue is not None and one.queue != two.queue:
+            return False
+        if one.report is not None and two.report is not None and one.report != two.report:
+            return False
+        if "value" in self.both:
+            hashed = is_hashed(one, self.observes[0]), is_hashed(two, self.observes[1])
+            if hashed[0] != hashed[1] or (hashed[0] and one.value != two.value):
+                return False
+        return True
+
+    def name(self, frame: bytes, configuration: Configuration, one: Observation, two: Observation) -> Difference:
+        """Name the cause of one difference."""
+        readings = self.profiles[0].as_readings(), self.profiles[1].as_readings()
+        if matches(outcome(frame, configuration, readings[0]), one, self.observes[0]) and matches(
+            outcome(frame, configuration, readings[1]), two, self.observes[1]
+        ):
+            for question in self.parted:
+                theirs = {question.field: self.profiles[1].readings[question.field]}
+                given = outcome(frame, configuration, readings[0]._replace(**theirs))
+                if matches(given, two, self.observes[1]):
+                    return Difference(
+                        question.id, question.title,
+                        question.readings[self.profiles[0].readings[question.field]].words,
+                        question.readings[self.profiles[1].readings[question.field]].words,
+                    )
+        words = tuple(
+            self._words(observation, observes) for observation, observes in zip((one, two), self.observes, strict=True)
+        )
+        return Difference(f"{words[0]}-{words[1]}".replace(" ", "-"), "no single question names this", *words)
+
+    @staticmethod
+    def _words(observation: Observation, observes: frozenset[str]) -> str:
+        if observation.report is not None:
+            return f"reports {report_name(observation.report)}"
+        hashed = is_hashed(observation, observes)
+        if hashed is None:
+            return "another queue"
+        return "hashed" if hashed else "not hashed"
+
+
+def _shrink(difference: Difference, probers: tuple[Prober, Prober], namer: _Namer) -> None:
+    answer, other = min(difference.pairs, key=lambda pair: len(pair[0].case.frame))
+
+    def still(frame: bytes, configuration: Configuration) -> bool:
+        one, two = (prober.observe(frame, configuration) for prober in probers)
+        if one is None or two is None or namer.agree(one, two):
+            return False
+        return namer.name(frame, configuration, one, two).slug == difference.slug
+
+    frame, configuration = answer.case.frame, answer.configuration
+    if still(frame, configuration):
+        frame, configuration = reduce(frame, configuration, still)
+        one, two = (prober.observe(frame, configuration) for prober in probers)
+    elif isinstance(answer.result, Observation) and isinstance(other.result, Observation):
+        one, two = answer.result, other.result
+    difference.frame, difference.configuration = frame, configuration
+    difference.observed = (shown(one), shown(two))

@@ -1,0 +1,187 @@
+"""From the answers of a target to verdicts: a case is held against the text, the target against one profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vnethash.conformance.matching import matches
+from vnethash.conformance.profile import Constraint, Profile, find_profile, satisfied
+from vnethash.models.allowed import Expectation, dialect, expectation, offered_readings
+from vnethash.models.events import RULES
+from vnethash.models.reference import decide, enabled_tunnels
+from vnethash.spec.outcome import Observation, Outcome
+from vnethash.spec.questions import load_questions
+from vnethash.targets.base import Errored, Skipped, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from vnethash.conformance.records import Conclusion, Kind
+    from vnethash.conformance.runner import Answer
+    from vnethash.spec.configuration import Configuration
+
+LITERAL = dialect("literal")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the text allows for a frame, and what else is known to be out there."""
+
+    full: Expectation
+    allowed: Expectation
+    literal: Outcome
+    clause: str
+
+
+class Expectations:
+    """Expectations by frame and configuration, worked out once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, Configuration], Expected] = {}
+
+    def of(self, frame: bytes, configuration: Configuration) -> Expected:
+        """Return what is expected of a frame under a configuration."""
+        key = (frame, configuration)
+        if key not in self._known:
+            full = expectation(frame, configuration, offered_readings(defects=True))
+            literal = full.under(LITERAL._asdict())
+            selection = decide(
+                frame, len(frame), configuration.hash_types, enabled_tunnels(configuration), LITERAL
+            )
+            if literal is None:
+                raise AssertionError("the literal readings are the first that the tree follows")
+            allowed = full.within(offered_readings(defects=False))
+            self._known[key] = Expected(full, allowed, literal, RULES[selection.rule].sources[0])
+        return self._known[key]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One answer with its verdict.
+
+    `constraint` holds the readings under which the observation follows (None: under all; empty: under none), `readings`
+    those that make it pass, `clause` what it fails.
+    """
+
+    answer: Answer
+    expected: Expected
+    verdict: Kind
+    constraint: Constraint | None = None
+    readings: Mapping[str, int] | None = None
+    clause: str = ""
+    reason: str = ""
+    consistent: bool = True
+
+    @property
+    def observation(self) -> Observation | None:
+        """What the target showed, None if it showed nothing."""
+        return self.answer.result if isinstance(self.answer.result, Observation) else None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All verdicts of one target, its profile and the conclusion."""
+
+    judged: tuple[Judged, ...]
+    profile: Profile
+    conclusion: Conclusion
+    reason: str
+
+
+def judge(
+    answers: Iterable[Answer],
+    observes: frozenset[str],
+    expectations: Expectations,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Judgement:
+    """Judge all answers of one target."""
+    weighed: list[tuple[Answer, Expected, Constraint | None]] = []
+    for answer in answers:
+        expected = expectations.of(answer.case.frame, answer.configuration)
+        weighed.append((answer, expected, _constraint(answer, expected, observes)))
+        progress(1)
+    profile = find_profile(constraint for _, _, constraint in weighed if constraint)
+    judged = tuple(_verdict(*entry, profile, observes) for entry in weighed)
+    conclusion, reason = _conclude(judged, profile)
+    return Judgement(judged, profile, conclusion, reason)
+
+
+def _constraint(answer: Answer, expected: Expected, observes: frozenset[str]) -> Constraint | None:
+    result = answer.result
+    if not isinstance(result, Observation):
+        return None
+    alternatives = expected.full.explained_by(lambda outcome: matches(outcome, result, observes))
+    if alternatives == ((),):
+        return None
+    return frozenset(alternatives)
+
+
+def _verdict(
+    answer: Answer, expected: Expected, constraint: Constraint | None, profile: Profile, observes: frozenset[str]
+) -> Judged:
+    result = answer.result
+    if isinstance(result, Skipped):
+        return Judged(answer, expected, "skipped", reason=result.reason)
+    if isinstance(result, TimedOut):
+        return Judged(answer, expected, "timeout", reason=f"no answer within {result.seconds:g} s")
+    if isinstance(result, Errored):
+        return Judged(answer, expected, "error", reason=result.message)
+    if constraint is None or matches(expected.literal, result, observes):
+        return Judged(answer, expected, "pass", constraint, consistent=_consistent(constraint, profile))
+    if not constraint and not expected.full.complete:
+        return Judged(answer, expected, "skipped", reason="too many questions in one frame to judge it")
+    if satisfied(constraint, profile.readings):
+        taken = _taken(constraint, profile)
+        questions = {question.field: question for question in load_questions().values()}
+        unsupported = [name for name, number in taken.items() if number not in questions[name].allowed]
+        if not unsupported:
+            return Judged(answer, expected, "pass-under", constraint, readings=taken)
+        question = questions[unsupported[0]]
+        words = question.readings[taken[question.field]].words
+        return Judged(answer, expected, "fail", constraint, taken, question.clauses[0], words)
+    if expected.allowed.explained_by(lambda outcome: matches(outcome, result, observes)):
+        reason = "allowed by itself, but no one set of readings explains it together with the other answers"
+        return Judged(answer, expected, "fail", constraint, None, expected.clause, reason, consistent=False)
+    return Judged(answer, expected, "fail", constraint, None, expected.clause, "no reading explains this answer")
+
+
+def _consistent(constraint: Constraint | None, profile: Profile) -> bool:
+    return constraint is None or satisfied(constraint, profile.readings)
+
+
+def _taken(constraint: Constraint, profile: Profile) -> dict[str, int]:
+    """Return the readings of the profile that are not literal and without which the answer would not follow."""
+    fields = {name for when in constraint for name, _ in when}
+    taken = {}
+    for name in sorted(fields):
+        number = profile.readings[name]
+        if number != 0 and not satisfied(constraint, {**profile.readings, name: 0}):
+            taken[name] = number
+    if taken:
+        return taken
+    # Two readings that only together differ from the literal ones.
+    return {name: profile.readings[name] for name in sorted(fields) if profile.readings[name] != 0}
+
+
+def _conclude(judged: tuple[Judged, ...], profile: Profile) -> tuple[Conclusion, str]:
+    seen = [entry for entry in judged if entry.observation is not None]
+    if not seen:
+        return "not-driven", "no case could be put to it"
+    broken = sum(entry.verdict in {"error", "timeout"} for entry in judged)
+    # An answer that is allowed by itself and breaks the profile mixes readings; any other failure deviates.
+    deviating = sum(entry.verdict == "fail" and entry.consistent for entry in judged)
+    mixed = sum(not entry.consistent for entry in judged)
+    if deviating or broken:
+        parts = []
+        if deviating:
+            parts.append(f"{deviating} answers that no reading of the text allows")
+        if broken:
+            parts.append(f"{broken} cases without an answer")
+        return "deviates", " and ".join(parts)
+    if mixed:
+        return "inconsistent", f"{mixed} answers are allowed one by one, but by no one set of readings"
+    if profile.literal():
+        return "conforms", "to the literal readings"
+    changed = sum(1 for name, numbers in profile.possible.items() if 0 not in numbers)
+    return "conforms", f"with {changed} readings other than the literal ones"

@@ -1,0 +1,136 @@
+"""The profile of a target: the one set of readings that explains most of what it showed.
+
+Each answer says which readings would have led to it. z3 finds the full set of readings that satisfies as many answers
+as can be, with as few unsupported readings as can be, as close to the literal ones as can be (weighted MaxSAT). What stays
+open, and what cannot be otherwise, follows by asking again with one reading fixed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vnethash.spec.questions import load_questions
+from vnethash.spec.readings import Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import z3
+    from vnethash.models.allowed import When
+
+#: What it costs to leave an answer unexplained, to take a reading that nothing supports, to leave the literal one.
+_UNEXPLAINED = 40
+_DEFECT = 9
+_OTHER = 1
+
+#: The alternatives under which one answer would follow; never empty.
+Constraint = frozenset["When"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One full set of readings and how sure it is.
+
+    Attributes:
+        readings: field -> number of the reading, for every question.
+        possible: field -> numbers that the answers leave open, for the questions that some answer depends on.
+        satisfied: the constraints that the readings satisfy.
+        violated: those that they do not, so that no one set of readings explains all.
+        spoke: field -> number of answers that depend on the question.
+    """
+
+    readings: Mapping[str, int]
+    possible: Mapping[str, frozenset[int]]
+    satisfied: frozenset[Constraint]
+    violated: frozenset[Constraint]
+    spoke: Mapping[str, int] = field(default_factory=dict)
+
+    def as_readings(self) -> Readings:
+        """Return the readings as the model takes them."""
+        return Readings(**self.readings)
+
+    def literal(self) -> bool:
+        """Say whether all readings are the literal ones."""
+        return not any(self.readings.values())
+
+
+def satisfied(constraint: Constraint, readings: Mapping[str, int]) -> bool:
+    """Say whether an answer follows under a full set of readings."""
+    return any(all(readings[name] in numbers for name, numbers in when) for when in constraint)
+
+
+def find_profile(constraints: Iterable[Constraint]) -> Profile:
+    """Find the profile that explains most answers."""
+    counts = Counter(constraints)
+    questions = {question.field: question for question in load_questions().values()}
+    asked = sorted({name for constraint in counts for when in constraint for name, _ in when})
+    literal = dict.fromkeys(questions, 0)
+    spoke: Counter[str] = Counter()
+    for constraint, count in counts.items():
+        for name in {name for when in constraint for name, _ in when}:
+            spoke[name] += count
+    if not asked:
+        return Profile(literal, {}, frozenset(), frozenset(), {})
+    import z3  # noqa: PLC0415 - half a second that only a verdict needs
+
+    variables = {
+        name: [z3.Bool(f"{name}={number}") for number in range(len(questions[name].readings))] for name in asked
+    }
+    terms = {constraint: _term(constraint, variables) for constraint in counts}
+    optimizer = z3.Optimize()
+    for bits in variables.values():
+        optimizer.add(z3.PbEq([(bit, 1) for bit in bits], 1))
+    for constraint, count in counts.items():
+        optimizer.add_soft(terms[constraint], _UNEXPLAINED + min(count, 10))
+    for name, bits in variables.items():
+        for number, bit in enumerate(bits[1:], 1):
+            defect = questions[name].readings[number].standing == "defect"
+            optimizer.add_soft(z3.Not(bit), _DEFECT if defect else _OTHER)
+    optimizer.check()
+    model = optimizer.model()
+    readings = dict(literal)
+    for name, bits in variables.items():
+        readings[name] = next(
+            (number for number, bit in enumerate(bits) if z3.is_true(model.eval(bit, model_completion=True))), 0
+        )
+    kept = frozenset(constraint for constraint in counts if satisfied(constraint, readings))
+    possible = _possible(asked, variables, [terms[constraint] for constraint in kept], readings)
+    return Profile(readings, possible, kept, frozenset(counts) - kept, dict(spoke))
+
+
+def _term(constraint: Constraint, variables: Mapping[str, list[z3.BoolRef]]) -> z3.BoolRef:
+    import z3  # noqa: PLC0415
+
+    return z3.Or(
+        [
+            z3.And([z3.Or([variables[name][number] for number in sorted(numbers)]) for name, numbers in when])
+            for when in constraint
+        ]
+    )
+
+
+def _possible(
+    asked: list[str], variables: Mapping[str, list[z3.BoolRef]], kept: list[z3.BoolRef], readings: Mapping[str, int]
+) -> dict[str, frozenset[int]]:
+    """Return the readings that the satisfied answers leave open, with no unsupported reading beyond those taken."""
+    import z3  # noqa: PLC0415
+
+    questions = {question.field: question for question in load_questions().values()}
+    solver = z3.Solver()
+    for bits in variables.values():
+        solver.add(z3.PbEq([(bit, 1) for bit in bits], 1))
+    solver.add(kept)
+    for name, bits in variables.items():
+        for number, bit in enumerate(bits):
+            if questions[name].readings[number].standing == "defect" and readings[name] != number:
+                solver.add(z3.Not(bit))
+    possible = {}
+    for name in asked:
+        numbers = {readings[name]}
+        for number, bit in enumerate(variables[name]):
+            if number != readings[name] and solver.check(bit) == z3.sat:
+                numbers.add(number)
+        possible[name] = frozenset(numbers)
+    return possible

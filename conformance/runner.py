@@ -1,0 +1,97 @@
+"""Runs a suite on a target and keeps what came out; judges nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from vnethash.conformance.matching import fit, is_legal
+from vnethash.spec.errors import TargetError
+from vnethash.targets.base import Errored, Refused, Result, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vnethash.conformance.suite import Case
+    from vnethash.spec.configuration import Configuration
+    from vnethash.targets.base import Target
+
+#: Frames in one call of the target.
+BATCH = 256
+
+
+class Answer(NamedTuple):
+    """What came out for one case; `configuration` is the one that the target was given."""
+
+    case: Case
+    configuration: Configuration
+    result: Result
+
+
+@dataclass
+class Run:
+    """The answers of one target, and why it ended early if it did."""
+
+    answers: list[Answer] = field(default_factory=list)
+    ended: str = ""
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+def run_suite(target: Target, cases: Sequence[Case], progress: Callable[[int], None] = lambda _: None) -> Run:
+    """Put every case to the target; `progress` is told how many more are done.
+
+    A target that can no longer be driven ends the run; Ctrl-C does too. Both keep what was answered.
+    """
+    run = Run()
+    started = time.monotonic()
+    try:
+        for configuration, group in _groups(target, cases, run, progress):
+            _run_group(target, configuration, group, run, progress)
+    except TargetError as error:
+        run.ended = error.line()
+    except KeyboardInterrupt:
+        run.interrupted = True
+    run.seconds = time.monotonic() - started
+    return run
+
+
+def _groups(
+    target: Target, cases: Sequence[Case], run: Run, progress: Callable[[int], None]
+) -> list[tuple[Configuration, list[Case]]]:
+    groups: dict[Configuration, list[Case]] = {}
+    fitted: dict[Configuration, Configuration | str] = {}
+    for case in cases:
+        if case.configuration not in fitted:
+            fitted[case.configuration] = fit(case.configuration, target.capabilities)
+        wanted = fitted[case.configuration]
+        if isinstance(wanted, str):
+            run.answers.append(Answer(case, case.configuration, Skipped(wanted)))
+            progress(1)
+        else:
+            groups.setdefault(wanted, []).append(case)
+    return list(groups.items())
+
+
+def _run_group(
+    target: Target, configuration: Configuration, cases: list[Case], run: Run, progress: Callable[[int], None]
+) -> None:
+    try:
+        target.configure(configuration)
+    except Refused as refused:
+        result: Result
+        if refused.skipped or not is_legal(configuration):
+            result = Skipped(f"configuration refused: {refused.message}")
+        else:
+            result = Errored(f"legal configuration refused: {refused.message}")
+        run.answers.extend(Answer(case, configuration, result) for case in cases)
+        progress(len(cases))
+        return
+    for first in range(0, len(cases), BATCH):
+        batch = cases[first:first + BATCH]
+        results = target.run([case.frame for case in batch])
+        run.answers.extend(
+            Answer(case, configuration, result) for case, result in zip(batch, results, strict=True)
+        )
+        progress(len(batch))

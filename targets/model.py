@@ -1,0 +1,109 @@
+"""The target `model:DIALECT`: our own model behind the interface of all targets, as a check of everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vnethash.models.allowed import dialect
+from vnethash.models.reference import ANY_VALUE, outcome
+from vnethash.spec.configuration import Configuration
+from vnethash.spec.constants import ALL_TUNNEL_TYPES
+from vnethash.spec.errors import TargetUnavailable, UsageError, VnethashError
+from vnethash.spec.outcome import Observation
+from vnethash.spec.questions import load_dialects, load_questions
+from vnethash.targets.base import Capabilities, Implementation, Refused, TargetInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vnethash.spec.readings import Readings
+    from vnethash.targets.base import Result
+
+
+class ModelTarget:
+    """The reference model under one set of readings."""
+
+    def __init__(self, name: str, readings: Readings, implementation: Implementation) -> None:
+        self.name = name
+        self.readings = readings
+        self.implementation = implementation
+        self.capabilities = Capabilities(
+            observes=frozenset({"queue", "report", "value"}),
+            features=frozenset({"RSS", "HASH_REPORT", "HASH_TUNNEL"}),
+            tunnel_types=ALL_TUNNEL_TYPES,
+            max_key_size=255,
+            max_indirection_table_length=0x8000,
+            queues=0x8000,
+        )
+        self.notes: tuple[str, ...] = ()
+        self._configuration = Configuration()
+        self._compiled: Any = None
+
+    def configure(self, configuration: Configuration) -> None:
+        """Take a configuration; the model refuses none that it can represent."""
+        if not configuration.features & {"RSS", "HASH_REPORT"}:
+            raise Refused("neither RSS nor HASH_REPORT is negotiated")
+        self._configuration = configuration
+        self._compiled = None
+
+    def run(self, frames: Sequence[bytes]) -> list[Result]:
+        """Return the outcomes."""
+        results: list[Result] = []
+        for frame in frames:
+            report, value, queue = outcome(frame, self._configuration, self.readings)
+            results.append(
+                Observation(report, 0 if value == ANY_VALUE else value, None if queue < 0 else queue)
+            )
+        return results
+
+    def run_packed(self, data: bytes, offsets: Sequence[int]) -> tuple[Any, Any, Any]:
+        """Return the outcomes of frames laid end to end as arrays of report, value and queue, by the compiled twin.
+
+        `offsets` holds one number more than there are frames. Raises VnethashError where numba is missing.
+        """
+        if self._compiled is None:
+            from vnethash.models.compiled import Compiled  # noqa: PLC0415 - numba takes a second to import
+
+            self._compiled = Compiled(self._configuration, self.readings)
+        answer: tuple[Any, Any, Any] = self._compiled.run_packed(data, offsets)
+        return answer
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def open_model(argument: str) -> ModelTarget:
+    """Open `model:DIALECT`, or `model:DIALECT,question=reading,...` for a dialect with some readings changed.
+
+    Raises TargetUnavailable for a dialect that is none, UsageError for a question or reading that is none.
+    """
+    name, *changes = argument.split(",")
+    if name not in load_dialects():
+        names = ", ".join(load_dialects())
+        raise TargetUnavailable(f"model:{argument}: no dialect {name!r}", hint=f"there are {names}")
+    readings = dialect(name)
+    for change in changes:
+        identifier, _, reading = change.partition("=")
+        question = load_questions().get(identifier)
+        if question is None:
+            raise UsageError(f"model:{argument}: no question {identifier!r}", hint="`vnethash spec list` has them all")
+        readings = readings._replace(**{question.field: question.index(reading)})
+    implementation = Implementation("vnethash reference model", _version(), "Python", "")
+    return ModelTarget(f"model:{argument}", readings, implementation)
+
+
+def probe() -> list[TargetInfo]:
+    """Return the lines for `vnethash targets`."""
+    return [
+        TargetInfo(f"model:{name}", "the reference model", available=True, shows=("queue", "report", "value"))
+        for name in load_dialects()
+    ]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("vnethash")
+    except PackageNotFoundError as error:
+        raise VnethashError("vnethash is not installed", hint="run `make setup`") from error

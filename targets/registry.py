@@ -1,0 +1,55 @@
+"""From a name on the command line to a target: `SCHEME[:ARGUMENT]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnethash.spec.errors import UsageError
+
+if TYPE_CHECKING:
+    from vnethash.targets.base import Target, TargetInfo
+
+#: Scheme -> what it drives; the order is that of `vnethash targets`.
+SCHEMES = {
+    "model": "our own model, DIALECT[,QUESTION=READING...]",
+    "qemu-ebpf": "the steering program in an installed QEMU [BINARY]",
+    "ebpf": "a steering program PATH.o",
+    "exec": "any program that speaks protocol version 1, COMMAND",
+}
+
+
+def open_target(name: str, *, validate: bool = False, timeout: float | None = None) -> Target:
+    """Open a target; raises UsageError for a name that is none, TargetUnavailable where it cannot run here.
+
+    `validate` holds every message of an `exec:` target against the protocol's schema; `timeout` is its limit in
+    seconds for one answer.
+    """
+    scheme, _, argument = name.partition(":")
+    if scheme not in SCHEMES:
+        raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {', '.join(SCHEMES)}")
+    if not argument and scheme != "qemu-ebpf":
+        raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
+    if scheme == "model":
+        from vnethash.targets.model import open_model  # noqa: PLC0415 - each scheme imports only what it needs
+
+        return open_model(argument)
+    if scheme == "exec":
+        from vnethash.targets.exec.client import DEFAULT_TIMEOUT, open_exec  # noqa: PLC0415
+
+        return open_exec(argument, validate=validate, timeout=DEFAULT_TIMEOUT if timeout is None else timeout)
+    from vnethash.targets.ebpf.target import open_ebpf, open_qemu_ebpf  # noqa: PLC0415
+
+    return open_qemu_ebpf(argument) if scheme == "qemu-ebpf" else open_ebpf(argument)
+
+
+def probe_all() -> list[TargetInfo]:
+    """Return what can be driven on this machine, and why the rest cannot."""
+    from vnethash.targets import model  # noqa: PLC0415
+    from vnethash.targets.base import TargetInfo  # noqa: PLC0415
+    from vnethash.targets.ebpf import target as ebpf  # noqa: PLC0415
+
+    return [
+        *model.probe(),
+        *ebpf.probe(),
+        TargetInfo("exec:COMMAND", SCHEMES["exec"], available=True, shows=("what it says",)),
+    ]
