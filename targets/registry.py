@@ -22,7 +22,7 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
     """Open a target; raises UsageError for a name that is none, TargetUnavailable where it cannot run here.
 
     `validate` holds every message of an `exec:` target against the protocol's schema; `timeout` is its limit in
-    seconds for one answer.
+    seconds for one answer, 10 by default.
     """
     scheme, _, argument = name.partition(":")
     if scheme not in SCHEMES:
@@ -34,9 +34,9 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
 
         return open_model(argument)
     if scheme == "exec":
-        from vnethash.targets.exec.client import DEFAULT_TIMEOUT, open_exec  # noqa: PLC0415
+        from vnethash.targets.exec.client import open_exec  # noqa: PLC0415
 
-        return open_exec(argument, validate=validate, timeout=DEFAULT_TIMEOUT if timeout is None else timeout)
+        return open_exec(argument, validate=validate, timeout=10.0 if timeout is None else timeout)
     from vnethash.targets.ebpf.target import open_ebpf, open_qemu_ebpf  # noqa: PLC0415
 
     return open_qemu_ebpf(argument) if scheme == "qemu-ebpf" else open_ebpf(argument)

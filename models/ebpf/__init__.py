@@ -1,1 +1,1 @@
-"""eBPF programs as data and as a machine."""
+"""eBPF programs as data and as a machine: `Program`, and `Machine(program).run(packet)`."""
