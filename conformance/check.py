@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Protocol
 
 from vnethash.conformance import records
 from vnethash.conformance.describe import decode, summarize
-from vnethash.conformance.findings import Group, effect, find_groups, mixed_cause, shows_reading, unexplained_cause
-from vnethash.conformance.judge import LITERAL, Expectations, Judged, Judgement, judge
+from vnethash.conformance.findings import (
+    Group,
+    company,
+    effect,
+    find_groups,
+    mixed_cause,
+    shows_reading,
+    unexplained_cause,
+)
+from vnethash.conformance.judge import LITERAL, Expectations, Expected, Judged, Judgement, judge
 from vnethash.conformance.matching import matches
 from vnethash.conformance.profile import satisfied
 from vnethash.conformance.reduce import reduce
 from vnethash.conformance.runner import Run, run_suite
 from vnethash.models.events import RULES, steps
-from vnethash.models.reference import ANY_VALUE, decide, enabled_tunnels
+from vnethash.models.reference import ANY_VALUE, decide, enabled_tunnels, outcome
 from vnethash.spec.errors import TargetError, VnethashError
 from vnethash.spec.outcome import Observation, Outcome
 from vnethash.spec.questions import load_questions
@@ -82,6 +90,7 @@ def check(
     progress: Progress | None = None,
     command: Sequence[str] = (),
     now: Callable[[], str],
+    expectations: Expectations | None = None,
 ) -> Summary:
     """Check targets one after the other; each record goes to `sink` as soon as it is known.
 
@@ -89,7 +98,7 @@ def check(
     what was answered until then.
     """
     progress = progress or Silent()
-    expectations = Expectations()
+    expectations = expectations or Expectations()
     summary = Summary({})
     sink(
         records.Header(
@@ -143,7 +152,8 @@ def _report(
     conclusion, reason = judgement.conclusion, judgement.reason
     if run.ended:
         reason = f"{reason}; the run ended early: {run.ended}"
-        conclusion = "not-driven" if conclusion == "conforms" else conclusion
+        if not any(entry.verdict == "fail" for entry in judgement.judged):
+            conclusion = "not-driven"
     summary.conclusions[target.name] = conclusion
     sink(
         records.TargetRecord(
@@ -194,21 +204,20 @@ def _finding(
     prober: Prober, identifier: str, group: Group, judgement: Judgement, expectations: Expectations
 ) -> records.Finding:
     observes = prober.target.capabilities.observes
-    holds = _shows(prober, group, judgement, expectations)
-    # A definite witness is one that no supported reading allows; among these, the shortest frame.
-    entry = min(group.entries, key=lambda entry: (not _definite(entry, observes), len(entry.answer.case.frame)))
+    entry = min(group.entries, key=lambda entry: _rank(entry, group, judgement.profile, observes))
     frame, configuration = entry.answer.case.frame, entry.answer.configuration
     if group.cause != "error":
-        wants = _definite(entry, observes) and group.cause == "defect"
+        shows = _shows(prober, group, judgement, expectations)
+        best = _rank(entry, group, judgement.profile, observes)[:3]
 
         def still(candidate: bytes, candidate_configuration: Configuration) -> bool:
             observation = prober.observe(candidate, candidate_configuration)
-            if observation is None or not holds(candidate, candidate_configuration, observation):
+            if observation is None or not shows(candidate, candidate_configuration, observation):
                 return False
-            if not wants:
-                return True
-            allowed = expectations.of(candidate, candidate_configuration).allowed
-            return not allowed.explained_by(lambda outcome: matches(outcome, observation, observes))
+            expected = expectations.of(candidate, candidate_configuration)
+            return _clarity(
+                candidate, candidate_configuration, observation, expected, group, judgement.profile, observes
+            ) <= best
 
         if still(frame, configuration):
             frame, configuration = reduce(frame, configuration, still)
@@ -216,10 +225,13 @@ def _finding(
     if observed is None and (frame, configuration) == (entry.answer.case.frame, entry.answer.configuration):
         observed = entry.observation
     expected = expectations.of(frame, configuration)
-    words = (
-        group.title if observed is None
-        else effect(expected.literal, observed, observes, expected.full.outcomes())
-    )
+    words = group.title
+    if observed is not None:
+        against = expected.literal
+        if matches(against, observed, observes):
+            # The literal text allows it; what it is at odds with are the target's other answers.
+            against = outcome(frame, configuration, judgement.profile.as_readings())
+        words = effect(against, observed, observes, expected.full.outcomes())
     return records.Finding(
         identifier, prober.target.name, group.cause, group.title, list(group.clauses), words, len(group.entries),
         records.Witness(
@@ -261,11 +273,32 @@ def _shows(
     return same_cause
 
 
-def _definite(entry: Judged, observes: frozenset[str]) -> bool:
-    observation = entry.observation
-    if observation is None:
-        return False
-    return not entry.expected.allowed.explained_by(lambda outcome: matches(outcome, observation, observes))
+def _rank(
+    entry: Judged, group: Group, profile: Profile, observes: frozenset[str]
+) -> tuple[bool, int, bool, int]:
+    """Return how well an answer serves as a witness, the best first: how clear it is, then how short."""
+    frame, configuration = entry.answer.case.frame, entry.answer.configuration
+    if entry.observation is None:
+        return (True, 0, True, len(frame))
+    clarity = _clarity(frame, configuration, entry.observation, entry.expected, group, profile, observes)
+    return (*clarity, len(frame))
+
+
+def _clarity(
+    frame: bytes,
+    configuration: Configuration,
+    observation: Observation,
+    expected: Expected,
+    group: Group,
+    profile: Profile,
+    observes: frozenset[str],
+) -> tuple[bool, int, bool]:
+    """Return whether the literal text allows it, how many other readings it needs, whether any text allows it."""
+    return (
+        matches(expected.literal, observation, observes),
+        company(frame, configuration, observation, observes, profile, group.question) if group.question else 0,
+        bool(expected.allowed.explained_by(lambda outcome: matches(outcome, observation, observes))),
+    )
 
 
 def explanation(frame: bytes, configuration: Configuration) -> list[str]:

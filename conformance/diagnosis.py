@@ -123,6 +123,8 @@ def _hash_slip(data: bytes, value: int, configuration: Configuration) -> Slip | 
         return Slip("the value is in the wrong byte order", ("HDR-1", "GEN-7"))
     if int(f"{right:032b}"[::-1], 2) == value:
         return Slip("the bits of the value are reversed", _FUNCTION)
+    if len(key) < len(data) + 4:
+        return Slip("the missing bits of a short key are neither 0 nor its own bits again", _KEY)
     return None
 
 

@@ -12,6 +12,7 @@ from vnethash.models.events import RULES
 from vnethash.models.reference import conclude, decide, enabled_tunnels, hash_input, outcome
 from vnethash.spec.configuration import report_name
 from vnethash.spec.questions import Question, load_questions
+from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from vnethash.conformance.records import Cause
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.outcome import Observation, Outcome
-    from vnethash.spec.readings import Readings
 
 
 @dataclass
@@ -82,6 +82,31 @@ def shows_reading(
         )
         for number in alternatives(question, profile.readings[question.field])
     )
+
+
+def company(
+    frame: bytes,
+    configuration: Configuration,
+    observation: Observation,
+    observes: frozenset[str],
+    profile: Profile,
+    question: Question,
+) -> int:
+    """Return how many other readings of the profile an observation needs beside that of the question.
+
+    0 means that the literal readings and this one explain it: the frame shows this cause and nothing else.
+    """
+    literal = Readings()
+    asked = {question.field: profile.readings[question.field]}
+    if matches(outcome(frame, configuration, literal._replace(**asked)), observation, observes):
+        return 0
+    needed = {name: number for name, number in profile.readings.items() if number != 0}
+    for name in sorted(needed):
+        if name != question.field:
+            fewer = {other: number for other, number in needed.items() if other != name}
+            if matches(outcome(frame, configuration, literal._replace(**fewer)), observation, observes):
+                needed = fewer
+    return len(needed) - 1
 
 
 def _reading_groups(judgement: Judgement, observes: frozenset[str]) -> Iterable[Group]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vnethash.models.reference import ANY_VALUE
-from vnethash.spec.configuration import Configuration, hash_type_names
 
 if TYPE_CHECKING:
+    from vnethash.spec.configuration import Configuration
     from vnethash.spec.outcome import Observation, Outcome
     from vnethash.targets.base import Capabilities
 
@@ -38,7 +38,7 @@ def fit(configuration: Configuration, capabilities: Capabilities) -> Configurati
     """
     beyond = configuration.hash_types & ~capabilities.hash_types
     if beyond:
-        return f"the target does not claim hash type {hash_type_names(beyond)}"
+        return "the target does not claim all of the hash types"
     if configuration.tunnel_types and "HASH_TUNNEL" not in capabilities.features:
         return "the target does not claim HASH_TUNNEL"
     if configuration.tunnel_types & ~capabilities.tunnel_types:

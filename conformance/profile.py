@@ -1,8 +1,8 @@
 """The profile of a target: the one set of readings that explains most of what it showed.
 
 Each answer says which readings would have led to it. z3 finds the full set of readings that satisfies as many answers
-as can be, with as few unsupported readings as can be, as close to the literal ones as can be (weighted MaxSAT). What stays
-open, and what cannot be otherwise, follows by asking again with one reading fixed.
+as can be, with as few unsupported readings as can be, as close to the literal ones as can be (weighted MaxSAT). What
+stays open, and what cannot be otherwise, follows by asking again with one reading fixed.
 """
 
 from __future__ import annotations
@@ -114,7 +114,10 @@ def _term(constraint: Constraint, variables: Mapping[str, list[z3.BoolRef]]) -> 
 def _possible(
     asked: list[str], variables: Mapping[str, list[z3.BoolRef]], kept: list[z3.BoolRef], readings: Mapping[str, int]
 ) -> dict[str, frozenset[int]]:
-    """Return the readings that the satisfied answers leave open, with no unsupported reading beyond those taken."""
+    """Return the readings that the satisfied answers leave open.
+
+    No unsupported reading of another question is brought in to keep one possible.
+    """
     import z3  # noqa: PLC0415
 
     questions = {question.field: question for question in load_questions().values()}
@@ -122,15 +125,20 @@ def _possible(
     for bits in variables.values():
         solver.add(z3.PbEq([(bit, 1) for bit in bits], 1))
     solver.add(kept)
-    for name, bits in variables.items():
-        for number, bit in enumerate(bits):
-            if questions[name].readings[number].standing == "defect" and readings[name] != number:
-                solver.add(z3.Not(bit))
+    unsupported = {
+        name: [
+            z3.Not(bit)
+            for number, bit in enumerate(bits)
+            if questions[name].readings[number].standing == "defect" and readings[name] != number
+        ]
+        for name, bits in variables.items()
+    }
     possible = {}
     for name in asked:
         numbers = {readings[name]}
+        elsewhere = [term for other, terms in unsupported.items() if other != name for term in terms]
         for number, bit in enumerate(variables[name]):
-            if number != readings[name] and solver.check(bit) == z3.sat:
+            if number != readings[name] and solver.check(bit, *elsewhere) == z3.sat:
                 numbers.add(number)
         possible[name] = frozenset(numbers)
     return possible

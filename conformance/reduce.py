@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vnethash.models.reference import dissect
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.constants import HashType
+from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 #: Attempts for one finding; each is a frame put to the target.
 MOST_ATTEMPTS = 400
 
+_LITERAL = Readings()
 _TAGS = (0x8100, 0x88A8, 0x9100)
 _WALKED = frozenset({0, 43, 44, 51, 60, 135, 139, 140, 253, 254})
 
@@ -89,28 +92,36 @@ def _header_size(kind: int, length: int) -> int:
 
 
 def _without_tail(frame: bytes) -> Iterator[bytes]:
-    """Yield shorter frames: with the IP length following, and with it as it is."""
+    """Yield shorter frames: with the IP and UDP lengths following, and with these as they are."""
+    fields = _length_fields(frame)
     count = len(frame) // 2
     while count > 0:
         cut = frame[:-count]
-        yield _with_length(cut, len(frame) - len(cut))
+        changed = bytearray(cut)
+        for field in fields:
+            if field + 2 <= len(cut):
+                _lower(changed, field, count)
+        yield bytes(changed)
         yield cut
         count //= 2
 
 
-def _with_length(cut: bytes, by: int) -> bytes:
-    """Return the frame with the length field of its IP header lowered, if it has one that allows it."""
-    offset = 14
-    while offset + 4 <= len(cut) and int.from_bytes(cut[offset - 2:offset], "big") in _TAGS:
-        offset += 4
-    ethertype = int.from_bytes(cut[offset - 2:offset], "big")
-    field = {0x0800: offset + 2, 0x86DD: offset + 4}.get(ethertype, len(cut))
-    if field + 2 > len(cut):
-        return cut
-    length = int.from_bytes(cut[field:field + 2], "big")
-    if length <= by:
-        return cut
-    return cut[:field] + (length - by).to_bytes(2, "big") + cut[field + 2:]
+def _length_fields(frame: bytes) -> list[int]:
+    """Return the offsets of the IP length, and of a UDP length that agrees with it."""
+    packet = dissect(frame, len(frame), _LITERAL)
+    if packet.version == 0:
+        return []
+    fields = [packet.l3 + (2 if packet.version == 4 else 4)]
+    p = packet.l4
+    if packet.protocol == 17 and p + 8 <= packet.end and int.from_bytes(frame[p + 4:p + 6], "big") == packet.end - p:
+        fields.append(p + 4)
+    return fields
+
+
+def _lower(frame: bytearray, field: int, by: int) -> None:
+    length = int.from_bytes(frame[field:field + 2], "big")
+    if length > by:
+        frame[field:field + 2] = (length - by).to_bytes(2, "big")
 
 
 def _plainer(configuration: Configuration) -> Iterator[Configuration]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.conformance.matching import fit, is_legal
-from vnethash.spec.errors import TargetError
+from vnethash.spec.errors import TargetDied, TargetError, TargetTimeout
 from vnethash.targets.base import Errored, Refused, Result, Skipped
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from vnethash.spec.configuration import Configuration
     from vnethash.targets.base import Target
 
-#: Frames in one call of the target.
-BATCH = 256
+#: Frames in one call of the target; an adapter makes its own batches of them.
+BATCH = 1024
+#: Configurations in a row that may fail before the target is given up.
+_MOST_FAILURES = 3
 
 
 class Answer(NamedTuple):
@@ -42,13 +44,25 @@ class Run:
 def run_suite(target: Target, cases: Sequence[Case], progress: Callable[[int], None] = lambda _: None) -> Run:
     """Put every case to the target; `progress` is told how many more are done.
 
-    A target that can no longer be driven ends the run; Ctrl-C does too. Both keep what was answered.
+    A target that dies is asked on with the next configuration, unless it keeps dying. One that can no longer be driven
+    ends the run; Ctrl-C does too. Both keep what was answered.
     """
     run = Run()
     started = time.monotonic()
     try:
+        failures = 0
         for configuration, group in _groups(target, cases, run, progress):
-            _run_group(target, configuration, group, run, progress)
+            try:
+                _run_group(target, configuration, group, run, progress)
+                failures = 0
+            except (TargetDied, TargetTimeout) as error:
+                failures += 1
+                if failures == _MOST_FAILURES:
+                    raise
+                done = {answer.case.id for answer in run.answers}
+                left = [case for case in group if case.id not in done]
+                run.answers.extend(Answer(case, configuration, Errored(error.message)) for case in left)
+                progress(len(left))
     except TargetError as error:
         run.ended = error.line()
     except KeyboardInterrupt:

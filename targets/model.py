@@ -59,14 +59,15 @@ class ModelTarget:
     def run_packed(self, data: bytes, offsets: Sequence[int]) -> tuple[Any, Any, Any]:
         """Return the outcomes of frames laid end to end as arrays of report, value and queue, by the compiled twin.
 
-        `offsets` holds one number more than there are frames. Raises VnethashError where numba is missing.
+        The queue is None where no steering was configured. `offsets` holds one number more than there are frames.
+        Raises VnethashError where numba is missing.
         """
         if self._compiled is None:
             from vnethash.models.compiled import Compiled  # noqa: PLC0415 - numba takes a second to import
 
             self._compiled = Compiled(self._configuration, self.readings)
-        answer: tuple[Any, Any, Any] = self._compiled.run_packed(data, offsets)
-        return answer
+        report, value, queue = self._compiled.run_packed(data, offsets)
+        return report, value, queue if "RSS" in self._configuration.features else None
 
     def close(self) -> None:
         """Nothing was started."""

@@ -18,17 +18,23 @@ SCHEMES = {
 }
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError for a name that no target can have."""
+    scheme, _, argument = name.partition(":")
+    if scheme not in SCHEMES:
+        raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {', '.join(SCHEMES)}")
+    if not argument and scheme != "qemu-ebpf":
+        raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
+
+
 def open_target(name: str, *, validate: bool = False, timeout: float | None = None) -> Target:
     """Open a target; raises UsageError for a name that is none, TargetUnavailable where it cannot run here.
 
     `validate` holds every message of an `exec:` target against the protocol's schema; `timeout` is its limit in
     seconds for one answer, 10 by default.
     """
+    check_name(name)
     scheme, _, argument = name.partition(":")
-    if scheme not in SCHEMES:
-        raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {', '.join(SCHEMES)}")
-    if not argument and scheme != "qemu-ebpf":
-        raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
     if scheme == "model":
         from vnethash.targets.model import open_model  # noqa: PLC0415 - each scheme imports only what it needs
 

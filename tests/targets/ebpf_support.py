@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import socket
 import struct
 import subprocess
@@ -13,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from vnethash.models.ebpf.instruction import Instruction, encode
-from vnethash.targets.ebpf.bpf import permitted
-from vnethash.targets.ebpf.qemu import installed
 
 if TYPE_CHECKING:
     import random
@@ -22,31 +19,10 @@ if TYPE_CHECKING:
 SOURCES = Path(__file__).parents[1] / "data" / "ebpf"
 
 
-#: Marks of a test, which is skipped with the reason where something is missing.
-NEEDS_KERNEL = [pytest.mark.needs_kernel, pytest.mark.skipif(bool(permitted()), reason=permitted() or "permitted")]
-NEEDS_QEMU = [pytest.mark.needs_qemu, pytest.mark.skipif(not installed(), reason="no qemu-system-* on PATH")]
-NEEDS_CLANG = [pytest.mark.needs_clang, pytest.mark.skipif(not shutil.which("clang"), reason="no clang on PATH")]
-
-
-def needs_kernel(function):
-    """Mark a test that needs bpf(2)."""
-    return _marked(function, NEEDS_KERNEL)
-
-
-def needs_qemu(function):
-    """Mark a test that needs an installed QEMU."""
-    return _marked(function, NEEDS_QEMU)
-
-
-def needs_clang(function):
-    """Mark a test that needs clang with the bpf back end."""
-    return _marked(function, NEEDS_CLANG)
-
-
-def _marked(function, marks):
-    for mark in marks:
-        function = mark(function)
-    return function
+needs_kernel = pytest.mark.needs_kernel
+needs_clang = pytest.mark.needs_clang
+#: QEMU's program, out of an installed QEMU or the wheel.
+needs_steering = pytest.mark.needs_steering
 
 
 @lru_cache(maxsize=64)

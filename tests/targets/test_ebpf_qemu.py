@@ -6,7 +6,7 @@ import sys
 import zipfile
 
 import pytest
-from ebpf_support import compiled, needs_clang, needs_qemu
+from ebpf_support import compiled, needs_clang
 from vnethash.spec.errors import TargetUnavailable, UsageError
 from vnethash.targets.ebpf import qemu
 from vnethash.targets.ebpf.qemu import embedded_objects, find, installed, read_binary
@@ -62,7 +62,7 @@ def test_files_that_cannot_be_read_are_usage_errors(tmp_path):
             read_binary(tmp_path / name)
 
 
-@needs_qemu
+@pytest.mark.needs_qemu
 def test_the_installed_qemu_has_the_program():
     found = find()
     assert found.origin in installed()

@@ -5,12 +5,11 @@ import random
 import pytest
 from ebpf_support import (
     MICROSOFT,
-    NEEDS_KERNEL,
     compiled,
     frame_between,
     needs_clang,
     needs_kernel,
-    needs_qemu,
+    needs_steering,
     random_frame,
 )
 from vnethash.spec.configuration import Configuration
@@ -20,14 +19,14 @@ from vnethash.targets.base import Errored, Refused, Skipped
 from vnethash.targets.ebpf import target as module
 from vnethash.targets.ebpf.target import open_ebpf, open_qemu_ebpf, probe
 
-PLACES = ["interpreter", pytest.param("kernel", marks=NEEDS_KERNEL)]
+PLACES = ["interpreter", pytest.param("kernel", marks=needs_kernel)]
 
 
 def place(option):
     return open_qemu_ebpf("," + option)
 
 
-@needs_qemu
+@needs_steering
 @pytest.mark.parametrize("option", PLACES)
 def test_microsofts_vectors_come_back_exactly_through_qemus_program(option):
     target = place(option)
@@ -52,7 +51,7 @@ def configurations(rng, count):
 
 
 @needs_kernel
-@needs_qemu
+@needs_steering
 def test_the_kernel_and_the_interpreter_agree_on_random_frames_and_configurations():
     rng = random.Random(20240607)
     kernel, interpreter = place("kernel"), place("interpreter")
@@ -69,7 +68,7 @@ def test_the_kernel_and_the_interpreter_agree_on_random_frames_and_configuration
     kernel.close()
 
 
-@needs_qemu
+@needs_steering
 @pytest.mark.parametrize("option", PLACES)
 def test_a_frame_without_hash_shows_the_unclassified_queue_and_no_value(option):
     target = place(option)
@@ -80,7 +79,7 @@ def test_a_frame_without_hash_shows_the_unclassified_queue_and_no_value(option):
     target.close()
 
 
-@needs_qemu
+@needs_steering
 def test_seven_bits_that_are_zero_do_not_hide_the_others():
     # QEMU 7.2 takes a hash of 0 for "not hashed". With this key the first bit of the source, which alone is 1, sees
     # the window 0x00000001: shifted by one bit or more the hash is 0, and the program answers "not hashed".
@@ -94,7 +93,7 @@ def test_seven_bits_that_are_zero_do_not_hide_the_others():
     assert target.run([bytes(frame)]) == [Observation(queue=9)]
 
 
-@needs_qemu
+@needs_steering
 def test_frames_that_a_test_run_cannot_show_are_skipped_with_the_reason():
     target = place("interpreter")
     target.configure(Configuration())
@@ -108,7 +107,7 @@ def test_frames_that_a_test_run_cannot_show_are_skipped_with_the_reason():
         assert "\n" not in result.reason
 
 
-@needs_qemu
+@needs_steering
 def test_the_interpreter_shows_tagged_and_short_frames_as_a_tap_does():
     target = place("tap")
     target.configure(Configuration())
@@ -121,7 +120,7 @@ def test_the_interpreter_shows_tagged_and_short_frames_as_a_tap_does():
     assert isinstance(results[4], Skipped)
 
 
-@needs_qemu
+@needs_steering
 def test_what_the_maps_cannot_hold_is_refused_as_a_question_that_cannot_be_asked():
     target = place("interpreter")
     for changes in (
@@ -137,7 +136,7 @@ def test_what_the_maps_cannot_hold_is_refused_as_a_question_that_cannot_be_asked
         assert caught.value.skipped
 
 
-@needs_qemu
+@needs_steering
 def test_a_short_key_is_followed_by_zeros_even_after_a_longer_one():
     target = place("interpreter")
     frame = frame_between(*MICROSOFT[5][:4])
@@ -148,7 +147,7 @@ def test_a_short_key_is_followed_by_zeros_even_after_a_longer_one():
     assert target.run([frame]) == expected
 
 
-@needs_qemu
+@needs_steering
 def test_the_target_says_who_it_is_and_where_it_runs():
     target = place("interpreter")
     assert target.implementation.name == "QEMU steering eBPF"
@@ -159,7 +158,7 @@ def test_the_target_says_who_it_is_and_where_it_runs():
     assert target.name == "qemu-ebpf:,interpreter"
 
 
-@needs_qemu
+@needs_steering
 def test_without_bpf_the_interpreter_steps_in_and_the_note_says_why(monkeypatch):
     monkeypatch.setattr(module.bpf, "permitted", lambda: "bpf(2) is not permitted (EPERM)")
     target = open_qemu_ebpf()
@@ -224,7 +223,7 @@ def test_options_that_contradict_each_other_and_missing_paths_are_usage_errors()
         open_ebpf("/nowhere/x.o")
 
 
-@needs_qemu
+@needs_steering
 @pytest.mark.parametrize("option", PLACES)
 def test_run_before_configure_or_after_close_is_a_usage_error(option):
     target = place(option)

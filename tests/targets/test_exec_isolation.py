@@ -31,6 +31,12 @@ class Fake:
         return [Observation(value=frame[0]) for frame in frames]
 
 
+def up():
+    fake = Fake()
+    fake.up = True
+    return fake
+
+
 def isolated(fake, frames, most=16):
     fake.up = True
     with pytest.raises((TargetDied, TargetTimeout)) as caught:
@@ -76,11 +82,17 @@ def test_a_failure_that_does_not_come_again_blames_nobody():
     assert all(isinstance(result, Observation) for result in answer.results)
 
 
-def test_a_single_frame_is_not_asked_again():
+def test_a_single_frame_is_asked_once_more():
     fake = Fake(deadly=[b"\0\0"])
     answer = isolated(fake, frames_of(1))
     assert answer.results == [Errored("ended")]
-    assert fake.starts == 0
+    assert (answer.failures, fake.starts) == (2, 1)
+
+
+def test_a_single_frame_that_is_answered_then_is_not_blamed():
+    answer = isolate(frames_of(1), TargetDied("once"), ask=up().ask, restart=Fake().restart, most=9, seconds=1)
+    assert answer.results == [Observation(value=0)]
+    assert answer.blamed == 0
 
 
 def test_it_gives_up_where_nothing_is_ever_answered():

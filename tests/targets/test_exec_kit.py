@@ -1,7 +1,6 @@
 """The adapters that `vnethash adapter new` writes: short, complete, and right about IPv4 addresses."""
 
 import ipaddress
-import shutil
 import subprocess
 import sys
 
@@ -23,7 +22,7 @@ MICROSOFT = [
 ]
 LANGUAGES = [
     "python",
-    pytest.param("c", marks=pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")),
+    pytest.param("c", marks=pytest.mark.needs_cc),
 ]
 
 

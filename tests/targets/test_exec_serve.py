@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from vnethash.spec.configuration import Configuration
-from vnethash.spec.errors import TargetDied, UsageError
+from vnethash.spec.errors import TargetDied, UsageError, VnethashError
 from vnethash.spec.outcome import Observation
 from vnethash.targets.base import Capabilities, Errored, Implementation, Refused, Skipped
 from vnethash.targets.exec import framing as binary
@@ -214,6 +214,19 @@ def test_what_the_target_raises_is_an_error():
     assert lines(START, CONFIGURE, messages.run_line(2, [b"\xdd"]))[2] == {
         "seq": 2, "error": "echo: ended with status 1 (look)",
     }  # fmt: skip
+
+
+def test_a_target_without_the_means_for_batches_answers_frame_by_frame(capsys):
+    class Without(Echo):
+        def run_packed(self, data, offsets):
+            raise VnethashError("numba is not installed", hint="pip install numba")
+
+    run = messages.run_line(2, [b"ab"])
+    answer = {"seq": 2, "results": [{"value": 2, "queue": 98}]}
+    assert lines(START, CONFIGURE, run, run, target=Without())[2:] == [answer, answer]
+    assert capsys.readouterr().err == (
+        "vnethash: numba is not installed (pip install numba); answering frame by frame\n"
+    )
 
 
 def test_numpy_columns_will_do():

@@ -1,0 +1,85 @@
+"""witnesses.pcapng: the witness of each finding, with its verdict as the packet comment.
+
+Wireshark shows the comment above the packet and filters on it (`frame.comment contains "HT-3"`). Each target is an
+interface of its own, so `frame.interface_name` selects one target.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from vnethash.conformance.wording import (
+    allowed_words,
+    clip,
+    configuration_words,
+    count,
+    observed_words,
+    one_line,
+    replay_command,
+)
+
+if TYPE_CHECKING:
+    from vnethash.conformance.records import Finding
+    from vnethash.conformance.report import Report
+
+_LINKTYPE_ETHERNET = 1
+#: A pcapng option holds 65,535 bytes; a comment is for reading, so it ends long before.
+_COMMENT_LIMIT = 8000
+_LINE_LIMIT = 600
+_ALLOWED_LIMIT = 6
+
+
+class _Commented(bytes):
+    """A frame with the attributes that scapy's writer takes from a packet; scapy dissects none of it."""
+
+    comments: list[bytes]
+    sniffed_on: str
+    time: float
+
+
+def render(report: Report) -> bytes:
+    """Return the capture: one packet a finding, in the order of the report."""
+    from scapy.utils import RawPcapNgWriter  # noqa: PLC0415 - slow to import
+
+    started = _seconds(report.header.started)
+    with TemporaryDirectory(prefix="vnethash-") as folder:
+        path = Path(folder, "witnesses.pcapng")
+        with RawPcapNgWriter(str(path)) as writer:
+            writer.linktype = _LINKTYPE_ETHERNET
+            writer.write_header(None)
+            for finding in report.findings:
+                frame = _Commented(bytes.fromhex(finding.witness.frame))
+                frame.comments = [comment(finding, report.folder).encode("utf-8", "replace")]
+                frame.sniffed_on = one_line(finding.target)
+                frame.time = started
+                writer.write_packet(frame)
+        return path.read_bytes()
+
+
+def comment(finding: Finding, folder: Path) -> str:
+    """Return what the packet says about itself: the finding, its clauses, allowed and observed, how to replay it."""
+    witness = finding.witness
+    lines = [
+        f"{finding.id} {finding.cause} at {finding.target}: {finding.title}",
+        f"effect: {finding.effect} ({count(finding.cases, 'case')})",
+        f"clauses: {', '.join(finding.clauses) or 'none'}",
+    ]
+    if finding.question:
+        lines.append(f"question: {finding.question}, reading: {finding.reading or 'none fits'}")
+    lines.append(f"observed: {observed_words(witness.observed, witness.reason)}")
+    lines += [f"allowed: {allowed_words(allowed)}" for allowed in witness.expected[:_ALLOWED_LIMIT]]
+    if len(witness.expected) > _ALLOWED_LIMIT:
+        lines.append(f"allowed: {count(len(witness.expected) - _ALLOWED_LIMIT, 'more outcome')}, in report.jsonl")
+    lines += [f"{name}: {words}" for name, words in configuration_words(witness.config)]
+    lines.append(f"replay: {replay_command(folder, finding)}")
+    return clip("\n".join(clip(one_line(line), _LINE_LIMIT) for line in lines), _COMMENT_LIMIT)
+
+
+def _seconds(started: str) -> float:
+    try:
+        return datetime.fromisoformat(started).timestamp()
+    except ValueError:
+        return 0.0
