@@ -52,10 +52,12 @@ def check(
     from vnethash.conformance.check import check as run_check  # noqa: PLC0415
     from vnethash.conformance.report import ReportWriter, draw_all, now, read_report  # noqa: PLC0415
     from vnethash.conformance.summary import make_console, render_differences, render_terminal  # noqa: PLC0415
-    from vnethash.targets.registry import open_target  # noqa: PLC0415
+    from vnethash.targets.registry import check_name, open_target  # noqa: PLC0415
 
     known = expectations.read_expected(expected) if expected else None
     chosen = _targets(names, everything)
+    for name in chosen:
+        check_name(name)
     label, cases = load_cases(suite, clauses, questions)
     with ReportWriter(output) as writer:
         sink = _sink(writer.write, as_json)
@@ -69,7 +71,8 @@ def check(
     if not as_json:
         render_terminal(report, make_console())
     if accept:
-        expectations.write_expected(expectations.accept(report, known), accept)
+        previous = expectations.read_expected(accept) if accept.exists() else known
+        expectations.write_expected(expectations.accept(report, previous), accept)
         if not as_json:
             click.echo(f"accepted: {accept}")
         return EXIT_OK

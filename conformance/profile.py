@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     import z3
     from vnethash.models.allowed import When
 
-#: What it costs to leave an answer unexplained, to take a reading that nothing supports, to leave the literal one.
-_UNEXPLAINED = 40
-_DEFECT = 9
-_OTHER = 1
+#: What it costs to leave an answer unexplained, to take a reading that nothing supports, to leave the literal one. A
+#: reading costs its number more, so that of two that explain the same the first is taken, in every run.
+_UNEXPLAINED = 4000
+_DEFECT = 900
+_OTHER = 100
 
 #: The alternatives under which one answer would follow; never empty.
 Constraint = frozenset["When"]
@@ -83,11 +84,11 @@ def find_profile(constraints: Iterable[Constraint]) -> Profile:
     for bits in variables.values():
         optimizer.add(z3.PbEq([(bit, 1) for bit in bits], 1))
     for constraint, count in counts.items():
-        optimizer.add_soft(terms[constraint], _UNEXPLAINED + min(count, 10))
+        optimizer.add_soft(terms[constraint], _UNEXPLAINED + 10 * min(count, 40))
     for name, bits in variables.items():
         for number, bit in enumerate(bits[1:], 1):
             defect = questions[name].readings[number].standing == "defect"
-            optimizer.add_soft(z3.Not(bit), _DEFECT if defect else _OTHER)
+            optimizer.add_soft(z3.Not(bit), (_DEFECT if defect else _OTHER) + number)
     optimizer.check()
     model = optimizer.model()
     readings = dict(literal)

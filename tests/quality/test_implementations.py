@@ -6,7 +6,6 @@ import ipaddress
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from defects import DEFECTS
 from loop import respond
 from mixed import MIXTURES, Mixed
+from needs import require
 from plain import Plain
 from profiles import NdisProfile, OddProfile
 from vnethash.spec.clauses import load as load_clauses
@@ -78,11 +78,9 @@ class Adapter:
 
 def build(folder: Path, *flags: str) -> Path:
     """Compile literal.c; skips where there is no compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
+    require("cc")
     program = folder / "literal"
-    command = [compiler, "-Wall", "-Wextra", "-Werror", *flags, "-o", str(program), str(HERE / "literal.c")]
+    command = ["cc", "-Wall", "-Wextra", "-Werror", *flags, "-o", str(program), str(HERE / "literal.c")]
     subprocess.run(command, check=True)
     return program
 
@@ -200,10 +198,8 @@ def test_the_other_dialects_do_what_they_declare(name: str, profile: type[Plain]
 
 
 def test_the_c_program_is_clean_under_the_sanitizers(tmp_path: Path) -> None:
-    try:
-        program = build(tmp_path, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    except subprocess.CalledProcessError:
-        pytest.skip("the compiler has no sanitizers")
+    require("sanitizers")
+    program = build(tmp_path, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     adapter = Adapter([str(program)], env={**os.environ, "ASAN_OPTIONS": "detect_leaks=1"}, stderr=subprocess.PIPE)
     rng = Random(4)
     for config, packets in batches(5, 250):
