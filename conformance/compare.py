@@ -150,10 +150,8 @@ class _Namer:
                         question.readings[self.profiles[0].readings[question.field]].words,
                         question.readings[self.profiles[1].readings[question.field]].words,
                     )
-        words = tuple(
-            self._words(observation, observes) for observation, observes in zip((one, two), self.observes, strict=True)
-        )
-        return Difference(f"{words[0]}-{words[1]}".replace(" ", "-"), "no single question names this", *words)
+        first, second = self._words(one, self.observes[0]), self._words(two, self.observes[1])
+        return Difference(f"{first}-{second}".replace(" ", "-"), "no single question names this", first, second)
 
     @staticmethod
     def _words(observation: Observation, observes: frozenset[str]) -> str:

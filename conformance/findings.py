@@ -130,7 +130,13 @@ def _reading_groups(judgement: Judgement, observes: frozenset[str]) -> Iterable[
                 )
             ):
                 group.entries.append(entry)
-        yield group
+        # A reading of which every answer is as the literal text has it accuses nobody; the profile names it.
+        if any(not _is_literal(entry, observes) for entry in group.entries):
+            yield group
+
+
+def _is_literal(entry: Judged, observes: frozenset[str]) -> bool:
+    return entry.observation is not None and matches(entry.expected.literal, entry.observation, observes)
 
 
 def _mixed_groups(judgement: Judgement) -> Iterable[Group]:

@@ -20,7 +20,7 @@ from vnethash.models.events import (
     TOTAL_ZERO,
 )
 from vnethash.models.packet import Packet, word
-from vnethash.models.transport import has_ports, header_size, transport
+from vnethash.models.transport import has_ports, reach, transport
 from vnethash.spec.readings import (
     FragmentFlags,
     IhlBelowFive,
@@ -81,7 +81,7 @@ def ipv4(frame: bytes, start: int, end: int, readings: Readings) -> Packet:
         events = events | FIRST_FRAGMENT
     elif fragment == 2:
         events = events | LATER_FRAGMENT
-    elif protocol == AUTHENTICATION_HEADER:
+    if fragment != 2 and protocol == AUTHENTICATION_HEADER:
         events = events | AUTHENTICATION
         if l4 + 8 <= limit and readings.ipv4_ah == Ipv4Ah.SKIPPED:
             protocol = frame[l4]
@@ -108,7 +108,7 @@ def ipv4(frame: bytes, start: int, end: int, readings: Readings) -> Packet:
         if looks:
             if (
                 limit < end
-                and l4 + header_size(protocol) > limit
+                and l4 + reach(frame, l4, limit, protocol) > limit
                 and readings.total_length_bound == TotalLengthBound.FRAME
             ):
                 limit = end

@@ -10,6 +10,7 @@ from vnethash.models.chain import (
     FRAGMENT,
     HOP_BY_HOP,
     ICMP,
+    NONE,
     ROUTING,
     beyond_limit,
     classify,
@@ -35,7 +36,7 @@ from vnethash.models.events import (
 )
 from vnethash.models.options import home_address, plain_home, route_address
 from vnethash.models.packet import Packet, word
-from vnethash.models.transport import has_ports, header_size, transport
+from vnethash.models.transport import has_ports, reach, transport
 from vnethash.spec.readings import (
     AnnouncedHeader,
     AtomicFragment,
@@ -121,7 +122,9 @@ def ipv6(frame: bytes, start: int, end: int, readings: Readings) -> Packet:
         if kind.refused:
             refused = True
         if kind.extension and not kind.walked:
-            other_than_fragment = True
+            # No Next Header has no bytes; ESP may be announced and not there.
+            if p < limit or protocol == NONE or readings.announced_header == AnnouncedHeader.COUNTS:
+                other_than_fragment = True
         walking = kind.walked
         if walking and count >= 4:
             events = events | MANY_HEADERS
@@ -212,7 +215,7 @@ def ipv6(frame: bytes, start: int, end: int, readings: Readings) -> Packet:
     if has_ports(protocol) and not refused and looks_for_ports(fragment, from_icmp, readings):
         if (
             padded
-            and p + header_size(protocol) > limit
+            and p + reach(frame, p, limit, protocol) > limit
             and readings.payload_length_bound == PayloadLengthBound.FRAME
         ):
             limit = end

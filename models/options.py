@@ -72,7 +72,8 @@ def home_address(frame: bytes, header: int, size: int, end: int, readings: Readi
             walking = False
         elif frame[p] == 0:
             p = p + 1
-        elif p + 1 >= end:
+        elif p + 1 >= end and p + 1 < stop:
+            # The same: a whole header's last byte is no option (question option-overrun or home-overrun).
             refused = True
             walking = False
         elif is_home_type(frame[p], readings):
@@ -89,7 +90,10 @@ def home_address(frame: bytes, header: int, size: int, end: int, readings: Readi
                     refused = True
             elif home.offset != 0:
                 found = home.offset
-            p = p + 2 + frame[p + 1]
+            if p + 1 < stop:
+                p = p + 2 + frame[p + 1]
+            else:
+                p = stop
             walking = not refused
         elif p + 1 >= stop or p + 2 + frame[p + 1] > stop:
             events = events | OPTION_OVERRUN
@@ -134,6 +138,9 @@ def home_option(frame: bytes, header: int, stop: int, p: int, end: int, readings
         events = events | HOME_MISALIGNED
         if readings.home_alignment == HomeAlignment.REQUIRED:
             return Address(0, False, events)
+    if p + 18 > end:
+        # Only where a header's length is not held against the packet: the address is not all there.
+        return Address(0, True, events)
     return Address(p + 2, False, events)
 
 

@@ -80,6 +80,22 @@ def no_packet(events: int) -> Packet:
     return Packet(0, 0, 0, 0, 0, 0, False, False, False, 0, 0, 0, events)
 
 
+def with_events(packet: Packet, events: int) -> Packet:
+    """Return the packet with more events."""
+    return Packet(
+        packet.version, packet.l3, packet.l4, packet.end, packet.protocol, packet.transport, packet.refused,
+        packet.extension, packet.options, packet.home, packet.route, packet.fragment, packet.events | events,
+    )
+
+
+def without_transport(packet: Packet) -> Packet:
+    """Return the packet as one without a TCP or UDP header."""
+    return Packet(
+        packet.version, packet.l3, packet.l4, packet.end, packet.protocol, 0, packet.refused,
+        packet.extension, packet.options, packet.home, packet.route, packet.fragment, packet.events,
+    )
+
+
 def octet(frame: bytes, length: int, offset: int) -> int:
     """Return a byte of the frame, 0 behind its end."""
     if offset < length:

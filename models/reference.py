@@ -14,7 +14,7 @@ from vnethash.models.ipv4 import plain as ipv4_addresses
 from vnethash.models.ipv6 import ipv6
 from vnethash.models.ipv6 import plain as ipv6_addresses
 from vnethash.models.link import IPV4, link
-from vnethash.models.packet import Packet, Selection, no_packet, octet
+from vnethash.models.packet import Packet, Selection, no_packet, octet, with_events, without_transport
 from vnethash.models.select import select, unhashed
 from vnethash.models.toeplitz import byte_tables, toeplitz_by_table
 from vnethash.models.tunnel import encapsulates, tunnel
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 #: A `hash_value` that may be anything (question unhashed-value).
 ANY_VALUE = -1
 
+#: Stands beside the enabled tunnel types where HASH_TUNNEL is negotiated; no bit of a le32, so no tunnel type.
+NEGOTIATED = 1 << 32
+
 
 def network(frame: bytes, ethertype: int, start: int, end: int, readings: Readings) -> Packet:
     """Dissect the IP packet that an EtherType announces at `start`."""
@@ -68,7 +71,7 @@ def network(frame: bytes, ethertype: int, start: int, end: int, readings: Readin
         packet = ipv4(frame, start, end, readings)
     else:
         packet = ipv6(frame, start, end, readings)
-    return packet._replace(events=packet.events | events)
+    return with_events(packet, events)
 
 
 def dissect(frame: bytes, length: int, readings: Readings) -> Packet:
@@ -77,11 +80,11 @@ def dissect(frame: bytes, length: int, readings: Readings) -> Packet:
     if found.ethertype == 0:
         return no_packet(found.events)
     packet = network(frame, found.ethertype, found.offset, length, readings)
-    return packet._replace(events=packet.events | found.events)
+    return with_events(packet, found.events)
 
 
 def decide(frame: bytes, length: int, types: int, tunnels: int, readings: Readings) -> Selection:
-    """Choose what is hashed of a frame; `tunnels` is 0 unless HASH_TUNNEL is negotiated."""
+    """Choose what is hashed of a frame; `tunnels` is what `enabled_tunnels` returns."""
     outer = dissect(frame, length, readings)
     if tunnels == 0:
         if not encapsulates(outer) or readings.tunnel_unnegotiated == TunnelUnnegotiated.OUTER:
@@ -98,15 +101,19 @@ def decide_inner(frame: bytes, outer: Packet, types: int, tunnels: int, readings
     if not found.matched:
         return select(outer, types, readings)
     events = outer.events | found.events
-    if found.events & INNER_NOT_IP != 0:
-        if readings.inner_not_ip == InnerNotIp.UNHASHED:
-            return unhashed(REFUSED_RULE, events)
-        return select(outer, types, readings)
     inside = no_packet(0)
     cut = found.events & INNER_CUT != 0
-    if not cut:
+    not_ip = found.events & INNER_NOT_IP != 0
+    if not cut and not not_ip:
         inside = network(frame, found.ethertype, found.offset, outer.end, readings)
         cut = inside.events & SHORT_HEADER != 0
+        # What is announced as IP and has another version is no IP packet either (question ethertype-version).
+        not_ip = inside.version == 0
+        events = events | inside.events
+    if not_ip:
+        if readings.inner_not_ip == InnerNotIp.UNHASHED:
+            return unhashed(REFUSED_RULE, events | INNER_NOT_IP)
+        return select(outer, types, readings)
     if cut:
         if readings.inner_cut == InnerCut.UNHASHED:
             return unhashed(REFUSED_RULE, events | INNER_CUT)
@@ -117,10 +124,10 @@ def decide_inner(frame: bytes, outer: Packet, types: int, tunnels: int, readings
             return select(outer, types, readings)
         if readings.nested_tunnel == NestedTunnel.UNHASHED:
             return unhashed(REFUSED_RULE, events)
-    inside = inside._replace(events=inside.events | events)
+    inside = with_events(inside, events)
     if inside.version != 0 and not inside.refused and inside.transport == 0:
         if readings.inner_transport == InnerTransport.OUTER:
-            return select(outer._replace(transport=0), types, readings)
+            return select(without_transport(outer), types, readings)
     chosen = select(inside, types, readings)
     if chosen.report == 0 and not inside.refused and inside.version != 0:
         if readings.inner_unhashed == InnerUnhashed.OUTER:
@@ -150,25 +157,19 @@ def conclude(data: bytes, selection: Selection, configuration: Configuration, re
     report = selection.report
     value = 0
     if report != 0:
-        key = configuration.key
-        if len(key) == 0:
-            if readings.empty_key == EmptyKey.UNHASHED:
-                report = 0
-        elif len(key) < len(data) + 4:
-            if readings.short_key == ShortKey.UNHASHED:
-                report = 0
-            elif readings.short_key == ShortKey.CYCLIC:
-                key = key * (len(data) // len(key) + 5)
-        elif len(key) > 40 and readings.long_key == LongKey.TRAILING:
-            key = key[-40:]
-        value = toeplitz_by_table(byte_tables(key[:40]), data)
+        key = key_for(configuration.key, len(data), readings)
+        if key is None:
+            report = 0
+        else:
+            value = toeplitz_by_table(byte_tables(key), data)
         if value == 0 and report != 0 and readings.zero_value == ZeroValue.UNHASHED:
             report = 0
         if report >= 7 and readings.ex_label == ExLabel.REGULAR:
             report = report - 3
     queue = -1
     if "RSS" in configuration.features:
-        if report != 0:
+        # RSS-5 has at least one entry; a configuration without one is answered too, as every illegal one.
+        if report != 0 and configuration.indirection_table:
             queue = configuration.indirection_table[table_index(value, len(configuration.indirection_table), readings)]
         elif configuration.hash_types == 0 and readings.no_hash_types == NoHashTypes.FIRST_QUEUE:
             queue = 0
@@ -181,6 +182,21 @@ def conclude(data: bytes, selection: Selection, configuration: Configuration, re
     return Outcome(int(report), value, queue)
 
 
+def key_for(key: bytes, size: int, readings: Readings) -> bytes | None:
+    """Return the at most 40 key bytes that hash an input of `size` bytes, None if it is not to be hashed (RSS-10)."""
+    if len(key) == 0:
+        if readings.empty_key == EmptyKey.UNHASHED:
+            return None
+    elif len(key) < size + 4:
+        if readings.short_key == ShortKey.UNHASHED:
+            return None
+        if readings.short_key == ShortKey.CYCLIC:
+            key = key * (size // len(key) + 5)
+    elif len(key) > 40 and readings.long_key == LongKey.TRAILING:
+        key = key[-40:]
+    return key[:40]
+
+
 def table_index(value: int, entries: int, readings: Readings) -> int:
     """Return the index in the indirection table (RSS-5, RSS-D4)."""
     if entries & (entries - 1) == 0 or readings.table_size == TableSize.MASK:
@@ -189,9 +205,12 @@ def table_index(value: int, entries: int, readings: Readings) -> int:
 
 
 def enabled_tunnels(configuration: Configuration) -> int:
-    """Return the enabled tunnel types, 0 where HASH_TUNNEL is not negotiated (HC-3, HC-6, INN-6)."""
+    """Return the enabled tunnel types and NEGOTIATED, 0 where HASH_TUNNEL is not negotiated (HC-3, HC-6, INN-6).
+
+    The two differ where no type is enabled: then the outer header is hashed (TUN-3, INN-D1), without a question.
+    """
     if "HASH_TUNNEL" in configuration.features:
-        return configuration.tunnel_types
+        return configuration.tunnel_types | NEGOTIATED
     return 0
 
 

@@ -35,6 +35,20 @@ def header_size(protocol: int) -> int:
     return 8
 
 
+def reach(frame: bytes, offset: int, end: int, protocol: int) -> int:
+    """Return the bytes that a header at `offset` asks for: the fixed ones, or what its own length field says."""
+    size = header_size(protocol)
+    claim = 0
+    if offset + size <= end:
+        if protocol == TCP:
+            claim = (frame[offset + 12] >> 4) * 4
+        elif protocol == UDP:
+            claim = word(frame, offset + 4)
+    if claim > size:
+        return claim
+    return size
+
+
 def transport(frame: bytes, offset: int, end: int, protocol: int, readings: Readings) -> Transport:
     """Look for a TCP or UDP header at `offset` of a packet that ends at `end`."""
     if protocol == TCP:

@@ -381,14 +381,16 @@ def udp_lite(source: int = SOURCE_PORT, destination: int = DESTINATION_PORT, *, 
     return Part(136, two(source) + two(destination) + two(0) + bytes(2) + payload, checksum=6)
 
 
-def sctp(source: int = SOURCE_PORT, destination: int = DESTINATION_PORT, *, chunk: bytes = b"\n\0\0\4") -> Part:
-    """Return an SCTP packet with one chunk (COOKIE ECHO) and a verification tag."""
+def sctp(source: int = SOURCE_PORT, destination: int = DESTINATION_PORT, *, payload: bytes = bytes(16)) -> Part:
+    """Return an SCTP packet with a verification tag and one chunk (COOKIE ECHO)."""
+    chunk = b"\x0a\0" + two(4 + len(payload)) + payload
     return Part(132, two(source) + two(destination) + four(0x5A17C0DE) + four(0) + chunk)
 
 
-def dccp(source: int = SOURCE_PORT, destination: int = DESTINATION_PORT) -> Part:
-    """Return a DCCP request."""
-    return Part(33, two(source) + two(destination) + bytes([5, 0, 0, 0, 1]) + bytes(11), checksum=6)
+def dccp(source: int = SOURCE_PORT, destination: int = DESTINATION_PORT, *, payload: bytes = bytes(8)) -> Part:
+    """Return a DCCP request (RFC 4340 section 5.1)."""
+    header = two(source) + two(destination) + bytes([5, 0, 0, 0, 1]) + bytes(11)
+    return Part(33, header + payload, checksum=6)
 
 
 def icmpv6(kind: int = 128, code: int = 0, body: bytes = b"\x00\x07\x00\x01") -> Part:

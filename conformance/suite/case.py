@@ -78,6 +78,11 @@ def types_words(hash_types: int) -> str:
     return hash_type_names(hash_types) if hash_types else "no hash type"
 
 
+def begin(words: str) -> str:
+    """Return words as a sentence begins."""
+    return words[:1].upper() + words[1:]
+
+
 def drafts(
     asks: str, frames: Iterable[tuple[str, bytes]], masks: Sequence[int], *, clauses: tuple[str, ...] = ()
 ) -> Iterator[Draft]:

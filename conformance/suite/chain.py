@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.suite.case import ALL, EX, IPV6, PAYLOAD, TCPV6, UDPV6, V6, Draft, drafts
+from vnethash.conformance.suite.case import ALL, EX, IPV6, PAYLOAD, TCPV6, UDPV6, V6, Draft, begin, drafts
 from vnethash.spec.craft import (
     Part,
     address,
@@ -50,7 +50,6 @@ HEADERS: tuple[tuple[str, Part], ...] = (
     ("AH with Payload Len 0", authentication(payload_len=0)),
     ("AH with Payload Len 2, of 24 bytes", authentication(payload_len=2)),
     ("a Mobility Header", mobility()),
-    ("a Mobility Header of 40 bytes", mobility(data=bytes(34))),
     ("HIP", hip()),
     ("Shim6", shim6()),
     ("an experimental header (253)", extension(253, bytes(6))),
@@ -73,10 +72,10 @@ def members() -> Iterator[Draft]:
     """Yield each header in front of TCP, UDP and something else."""
     for words, header in HEADERS:
         for name, part, bit in UPPER:
-            frame = [(f"{words[0].upper()}{words[1:]} and {name} over IPv6", ethernet(ipv6(header, part)))]
-            yield from drafts("is the header skipped", frame, (V6, EX))
-            yield from drafts("is the header skipped", frame, (bit, bit << 3) if name == "TCP" else (bit << 3,))
-        frame = [(f"{words[0].upper()}{words[1:]} and ICMPv6 over IPv6", ethernet(ipv6(header, icmpv6())))]
+            frame = [(f"{begin(words)} and {name} over IPv6", ethernet(ipv6(header, part)))]
+            masks = (V6, EX, bit, bit << 3) if name == "TCP" else (V6, bit << 3)
+            yield from drafts("is the header skipped", frame, masks)
+        frame = [(f"{begin(words)} and ICMPv6 over IPv6", ethernet(ipv6(header, icmpv6())))]
         yield from drafts("does it make a packet with extension headers", frame, (IPV6, EX))
     pairs = [
         ("AH behind Hop-by-Hop Options, and TCP", (hop_by_hop(), authentication(), TCP)),
@@ -87,7 +86,7 @@ def members() -> Iterator[Draft]:
          (hop_by_hop(), destination_options(), OTHER_ROUTING, fragment(), authentication(), destination_options(),
           TCP)),
     ]
-    frames = [(f"{words[0].upper()}{words[1:]} over IPv6", ethernet(ipv6(*parts))) for words, parts in pairs]
+    frames = [(f"{begin(words)} over IPv6", ethernet(ipv6(*parts))) for words, parts in pairs]
     yield from drafts("is the chain followed", frames, (V6,))
     yield from drafts("is the chain followed", frames[:4], (EX, ALL))
 
@@ -173,16 +172,16 @@ def unknown() -> Iterator[Draft]:
     look = bytes([6, 0]) + bytes(6) + TCP.data
     frames = [
         (f"Next header {number}, not assigned, over IPv6", ethernet(ipv6(raw(number, look))))
-        for number in (148, 149, 200, 252)
+        for number in (148, 200, 252)
     ]
     frames.append(("Next header 200, not assigned, behind Destination Options",
                    ethernet(ipv6(destination_options(), raw(200, look)))))
     yield from drafts("is it an upper layer", frames, (V6, EX))
-    yield from drafts("is it an upper layer", frames[2:3], (IPV6, TCPV6, ALL))
+    yield from drafts("is it an upper layer", frames[1:2], (IPV6, TCPV6, ALL))
     frames = [
         (f"Next header {number} over IPv6, followed by what looks like a header and TCP",
          ethernet(ipv6(raw(number, look))))
-        for number in (1, 2, 3, 5, 16, 18, 42, 45, 46, 89, 103, 112, 115, 134, 138, 143, 147, 255)
+        for number in (1, 2, 3, 5, 16, 42, 45, 46, 89, 103, 134, 138, 143, 147, 255)
     ]
     yield from drafts("are the addresses hashed", frames, (V6,))
     yield from drafts("is it no extension header", frames[:6], (EX,))
@@ -209,7 +208,7 @@ def order() -> Iterator[Draft]:
     ]
     for words, parts in chains:
         for name, part, _ in UPPER:
-            frame = [(f"{words[0].upper()}{words[1:]} and {name} over IPv6", ethernet(ipv6(*parts, part)))]
+            frame = [(f"{begin(words)} and {name} over IPv6", ethernet(ipv6(*parts, part)))]
             yield from drafts("is the chain followed", frame, (V6, ALL) if name == "TCP" else (V6,))
     first = [("Destination Options, Hop-by-Hop Options and TCP over IPv6", ethernet(ipv6(options, hop, TCP))),
              ("Three Destination Options headers and TCP over IPv6", ethernet(ipv6(options, options, options, TCP)))]
@@ -219,9 +218,10 @@ def order() -> Iterator[Draft]:
 def limits() -> Iterator[Draft]:
     """Yield many headers: one below and one above each limit that is known."""
     asks = "are the ports behind them found"
-    for count in (4, 5, 10, 11, 12, 15, 16, 17, 18, 32):
+    for count in (4, 5, 11, 12, 15, 16, 17, 18, 32):
         moves = [(f"{count} Mobility Headers and TCP over IPv6", ethernet(ipv6(*[mobility()] * count, TCP)))]
         yield from drafts(asks, moves, (V6,))
+    for count in (4, 5, 11, 12, 16, 17, 32):
         more = [(f"{count} Destination Options headers and UDP over IPv6",
                  ethernet(ipv6(*[destination_options()] * count, UDP)))]
         yield from drafts(asks, more, (V6,))

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.suite.case import ALL, EX, IP_EX, IPV6, PAYLOAD, TCP_EX, TCPV6, UDPV6, V6, Draft, drafts
+from vnethash.conformance.suite.case import (
+    ALL,
+    EX,
+    IP_EX,
+    IPV6,
+    PAYLOAD,
+    TCP_EX,
+    TCPV6,
+    UDPV6,
+    V6,
+    Draft,
+    begin,
+    drafts,
+)
 from vnethash.spec.craft import (
     OTHER_HOME,
     Part,
@@ -115,6 +128,12 @@ def headers() -> Iterator[Draft]:
                          ethernet(ipv6(fragment(4, reserved=1), raw(part.number, part.data)))))
         yield from drafts("is the reserved byte passed over", reserved, (V6,))
         yield from drafts("is the reserved byte passed over", reserved[:1], (bit, bit << 3, ALL))
+    # A Home Address behind it shows the length of the header even where any Fragment header hides the ports.
+    behind = [
+        ("An atomic fragment with reserved byte 1, a Home Address and UDP over IPv6",
+         ethernet(ipv6(fragment(reserved=1), home_options(), UDP))),
+    ]
+    yield from drafts("is the reserved byte passed over", behind, (IP_EX, IP_EX | IPV6, ALL))
 
 
 def addresses() -> Iterator[Draft]:
@@ -126,14 +145,14 @@ def addresses() -> Iterator[Draft]:
             (f"A first IPv6 fragment of a type 2 routing header and {name}",
              ethernet(ipv6(fragment(more=True), routing(), part))),
         ]
-        yield from drafts("is the address behind the Fragment header used", behind, (EX, bit << 3, IP_EX))
+        yield from drafts("is the address behind the Fragment header used", behind, (EX, bit << 3, IP_EX, IP_EX | IPV6))
         front = [
             (f"A later IPv6 fragment of {name} behind a Home Address",
              ethernet(ipv6(home_options(), fragment(9), raw(part.number, part.data)))),
             (f"A later IPv6 fragment of {name} behind a type 2 routing header",
              ethernet(ipv6(routing(), fragment(9), raw(part.number, part.data)))),
         ]
-        yield from drafts("is the address in front of the Fragment header used", front, (IP_EX, EX, V6))
+        yield from drafts("is the address in front of the Fragment header used", front, (IP_EX, IP_EX | IPV6, EX, V6))
         around = [
             (f"A first IPv6 fragment of {name} behind a Home Address",
              ethernet(ipv6(home_options(), fragment(more=True), part))),
@@ -226,5 +245,5 @@ def ends() -> Iterator[Draft]:
         ("AH of 1028 bytes and TCP behind 24 of them", authentication(payload_len=255)),
     ]
     for words, part in long:
-        frame = [(f"{words[0].upper()}{words[1:]} over IPv6", ethernet(ipv6(part, TCP)))]
+        frame = [(f"{begin(words)} over IPv6", ethernet(ipv6(part, TCP)))]
         yield from drafts("are the addresses hashed", frame, (V6, TCPV6 | IPV6, IP_EX | TCP_EX))

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.suite.case import ALL, EX, IP_EX, PAYLOAD, TCP_EX, TCPV6, UDP_EX, UDPV6, V6, Draft, drafts
+from vnethash.conformance.suite.case import (
+    ALL,
+    IP_EX,
+    IPV6,
+    PAYLOAD,
+    TCP_EX,
+    TCPV6,
+    UDP_EX,
+    UDPV6,
+    V6,
+    Draft,
+    begin,
+    drafts,
+)
 from vnethash.spec.craft import (
     HOME,
     OTHER_HOME,
@@ -19,11 +32,11 @@ from vnethash.spec.craft import (
     home_address,
     home_options,
     hop_by_hop,
-    icmpv6,
     ipv6,
     option,
     pad1,
     padn,
+    raw,
     routing,
     tcp,
     udp,
@@ -35,7 +48,8 @@ if TYPE_CHECKING:
 TCP, UDP = tcp(payload=PAYLOAD), udp(payload=PAYLOAD)
 #: A transport and the types under which a Home Address in front of it shows.
 UPPER: tuple[tuple[str, Part, tuple[int, ...]], ...] = (
-    ("UDP", UDP, (UDP_EX, UDPV6)), ("TCP", TCP, (TCP_EX,)), ("ICMPv6", icmpv6(), (IP_EX,)),
+    ("UDP", UDP, (UDP_EX, UDP_EX | UDPV6, UDPV6)), ("TCP", TCP, (TCP_EX | TCPV6,)),
+    ("PIM", raw(103, bytes(8)), (IP_EX, IP_EX | IPV6)),
 )
 Chain = tuple[str, tuple[Part, ...]]
 
@@ -58,15 +72,15 @@ def asked(asks: str, chains: list[Chain]) -> Iterator[Draft]:
     """Yield each chain in front of each transport."""
     for words, parts in chains:
         for name, part, masks in UPPER:
-            frame = [(f"{words[0].upper()}{words[1:]} and {name} over IPv6", ethernet(ipv6(*parts, part)))]
+            frame = [(f"{begin(words)} and {name} over IPv6", ethernet(ipv6(*parts, part)))]
             yield from drafts(asks, frame, masks)
 
 
 def full() -> Iterator[Draft]:
     """Yield some of the frames under all EX types, and under all types."""
     for words, parts in (*places()[:3], *lengths()[:2], *repeated()[:2], *segments()[:2], *several_routes()[:2]):
-        frame = [(f"{words[0].upper()}{words[1:]} and TCP over IPv6", ethernet(ipv6(*parts, TCP)))]
-        yield from drafts("which addresses are hashed", frame, (EX, V6, TCPV6 | IP_EX))
+        frame = [(f"{begin(words)} and TCP over IPv6", ethernet(ipv6(*parts, TCP)))]
+        yield from drafts("which addresses are hashed", frame, (V6, TCPV6 | IP_EX))
     frame = [("A Home Address, a type 2 routing header and TCP over IPv6",
               ethernet(ipv6(home_options(), routing(), TCP)))]
     yield from drafts("which addresses are hashed", frame, (ALL,))

@@ -89,8 +89,8 @@ def plain() -> Iterator[Draft]:
 
 def tags() -> Iterator[Draft]:
     """Yield tagged frames."""
-    for words, stack in TAGS:
-        for name, part, masks in CARRIED:
+    for number, (words, stack) in enumerate(TAGS):
+        for name, part, masks in CARRIED if number < 5 else CARRIED[::3]:
             frame = ethernet(part, tags=stack)
             yield from drafts("is the IP packet behind it found", [(f"{name} behind {words}", frame)], masks)
     for stack in ((C,), (S,), (S, C)):
@@ -111,7 +111,7 @@ def tags() -> Iterator[Draft]:
 
 def shims() -> Iterator[Draft]:
     """Yield IP behind an 802.3 length, PPPoE and MPLS."""
-    for name, part, masks in CARRIED:
+    for name, part, masks in CARRIED[::3]:
         frames = [
             (f"{name} behind LLC/SNAP", llc_snap(part)),
             (f"{name} behind a customer tag and LLC/SNAP", llc_snap(part, tags=(C,))),

@@ -261,8 +261,8 @@ def insides() -> Iterator[Draft]:
     ]
     for name, part, bit, mask in types:
         frame = ethernet(ipv6(part) if name.endswith("IPv6") else ipv4(part))
-        for types in (mask, mask & (IPV4 | IPV6)):
-            yield draft(name, "what if no type is enabled for the inner packet", frame, bit, types)
+        for enabled in (mask, mask & (IPV4 | IPV6)):
+            yield draft(name, "what if no type is enabled for the inner packet", frame, bit, enabled)
     tagged: list[tuple[str, Part, int]] = [
         ("VXLAN with a tagged frame", vxlan(ethernet(INNER4, tags=(0x8100,))), VXLAN),
         ("GRE with a tagged frame of UDP over IPv6", gre(ethernet(INNER6, tags=(0x8100,))), GRE_2784),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
-import random_frames
 from vnethash.models.allowed import MOST_LEAVES, dialect, expectation, leaves, offered_readings
 from vnethash.models.reference import outcome
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.readings import Readings
+
+from tests.models import random_frames
 
 #: The same for all tests here: an expectation of a damaged frame may have thousands of leaves.
 FEW = 400
@@ -53,7 +54,7 @@ def test_exactly_one_cube_holds_for_any_readings() -> None:
 
 def test_a_question_that_is_not_offered_is_not_in_the_tree() -> None:
     r = Random(23)
-    literal = {field: (0,) for field in Readings._fields}
+    literal = dict.fromkeys(Readings._fields, (0,))
     for _ in range(100):
         frame, configuration = random_frames.any_frame(r), random_frames.any_configuration(r)
         expected = expectation(frame, configuration, literal)

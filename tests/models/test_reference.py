@@ -7,10 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-import random_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_toeplitz import by_convolution
 from vnethash.models.allowed import Asked, dialect, offered_readings
 from vnethash.models.events import EVENTS, RULES
 from vnethash.models.reference import ANY_VALUE, decide, dissect, enabled_tunnels, outcome
@@ -28,6 +26,9 @@ from vnethash.spec.readings import (
     UnhashedValue,
     ZeroValue,
 )
+
+from tests.models import random_frames
+from tests.models.test_toeplitz import by_convolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,93 @@
+# `make run` and `make test` do all of their own set-up. `make` lists the targets.
+
+SHELL := /bin/bash
+VENV := .venv
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+EXTRAS := formal fuzz fast dev
+REPORT := build/report
+# Processes that run tests.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PACKAGES := spec models targets conformance fuzz cli
+
+# The stamp holds the path of this folder, because an editable install and the scripts of a venv do.
+STAMP := $(VENV)/.set-up
+MOVED := $(if $(filter $(CURDIR),$(shell cat $(STAMP) 2>/dev/null)),,FORCE)
+
+.NOTPARALLEL:
+.PHONY: help run test lint bench setup set-up-run set-up-test typed clean FORCE
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: set-up-run  ## what can be driven here, then judge QEMU's eBPF steering program; records in build/report
+	@$(BIN)/vnethash targets
+	@mkdir -p build
+	@$(BIN)/vnethash check qemu-ebpf --output $(REPORT); code=$$?; \
+	case $$code in \
+	0) echo "make run: qemu-ebpf conforms; the records are in $(REPORT)" ;; \
+	1) echo "make run: qemu-ebpf deviates, as shown above; the run is complete, its records are in $(REPORT)" ;; \
+	*) echo "make run: vnethash check ended with $$code: qemu-ebpf was not judged" >&2; exit $$code ;; \
+	esac
+
+test: set-up-test  ## make lint, then all tests; the last line is pytest's
+	@lint=0; $(MAKE) --no-print-directory lint || lint=$$?; \
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS) || exit $$?; \
+	exit $$lint
+
+lint: $(STAMP) typed  ## ruff, mypy --strict, import-linter, and that generated files are current
+	$(BIN)/python -m ruff check --quiet .
+	MYPYPATH=build/typed $(BIN)/python -m mypy --no-error-summary -p vnethash
+	$(BIN)/lint-imports --no-logo >build/lint-imports.txt || { cat build/lint-imports.txt; exit 1; }
+	$(BIN)/python -m vnethash.spec.generate --check
+
+bench: $(STAMP)  ## how fast things are, as ratios to something simple in the same run
+	@$(BIN)/python tests/bench $(ARGS)
+
+setup: $(STAMP)  ## .venv with vnethash (editable) and everything that it can use
+
+set-up-run: $(STAMP)
+	@.ci/system-packages
+
+set-up-test: $(STAMP)
+	@.ci/system-packages chromium
+	@$(BIN)/python tests/needs.py steering
+
+# An editable install is invisible to mypy, so it gets a folder in which the packages have their import names.
+typed:
+	@mkdir -p build/typed/vnethash
+	@for name in $(PACKAGES); do ln -sfn ../../../$$name build/typed/vnethash/$$name; done
+
+$(STAMP): pyproject.toml $(MOVED)
+	@test -n "$(PYTHON)" || { echo "set-up: Python 3.11 or later is needed; PYTHON=... names one" >&2; exit 1; }
+	@if [ -e $(VENV) ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "set-up: $(VENV) is broken or too old, and is made anew"; rm -rf $(VENV); \
+	elif [ -e $(STAMP) ] && [ "$$(cat $(STAMP))" != "$(CURDIR)" ]; then \
+		echo "set-up: $(VENV) comes from another folder, and is made anew"; rm -rf $(VENV); \
+	fi
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/system-packages python3-venv; \
+		$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+			$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+			$(PYTHON) -m pip --python $(VENV) install -qq pip; \
+		} || { echo "set-up: $(PYTHON) can make no venv: install python3-venv" >&2; exit 1; }; }
+	@echo "set-up: installing vnethash and its dependencies into $(VENV) (a minute or two)"
+	@$(PIP) install --editable '.[$(subst $() ,$(comma),$(EXTRAS))]' || { \
+		echo "set-up: not everything could be installed at once; now each extra for itself"; \
+		$(PIP) install --editable . || exit 1; \
+		for extra in $(EXTRAS); do \
+			$(PIP) install --editable ".[$$extra]" 2>/dev/null || \
+			echo "set-up: the extra '$$extra' is missing, and what needs it is skipped; make -B setup tries again"; \
+		done; }
+	@printf '%s' "$(CURDIR)" >$(STAMP)
+
+comma := ,
+
+clean:  ## remove what was built here, except .venv
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+FORCE:

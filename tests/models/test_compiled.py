@@ -1,0 +1,109 @@
+"""The compiled twin answers as the model does."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from random import Random
+from typing import Any
+
+import pytest
+from vnethash.models import compiled
+from vnethash.models.reference import outcome
+from vnethash.spec.configuration import Configuration
+from vnethash.spec.errors import UsageError, VnethashError
+from vnethash.spec.outcome import Outcome
+from vnethash.spec.readings import Readings, UnhashedValue
+
+from tests.models import random_frames
+
+numba = pytest.importorskip("numba")
+
+
+def test_it_agrees_with_the_model_on_many_frames_configurations_and_readings() -> None:
+    r = Random(41)
+    frames = [random_frames.any_frame(r) for _ in range(1000)]
+    for _ in range(24):
+        configuration, readings = random_frames.any_configuration(r), random_frames.any_readings(r)
+        theirs = compiled.outcomes(frames, configuration, readings)
+        for frame, answer in zip(frames, theirs, strict=True):
+            assert answer == outcome(frame, configuration, readings), frame.hex()
+
+
+def test_it_agrees_with_the_model_in_every_reading_alone() -> None:
+    r = Random(42)
+    frames = [random_frames.any_frame(r) for _ in range(60)]
+    configuration = Configuration(features=frozenset({"RSS", "HASH_TUNNEL"}), tunnel_types=0x1FF)
+    for field in Readings._fields:
+        for number in range(1, 7):
+            readings = Readings(**{field: number})
+            expected = [outcome(frame, configuration, readings) for frame in frames]
+            assert compiled.outcomes(frames, configuration, readings) == expected, (field, number)
+
+
+def test_cut_frames_are_answered_as_if_nothing_lay_behind_them() -> None:
+    r = Random(43)
+    for _ in range(20):
+        frame, readings = random_frames.any_frame(r), random_frames.any_readings(r)
+        frames = [frame[:end] for end in range(len(frame) + 1)]
+        expected = [outcome(part, Configuration(), readings) for part in frames]
+        assert compiled.outcomes(frames, Configuration(), readings) == expected
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_packed_frames_are_answered_in_columns(kind: Any) -> None:
+    r = Random(44)
+    frames = [random_frames.any_frame(r) for _ in range(50)]
+    offsets = array("q", [0])
+    for frame in frames:
+        offsets.append(offsets[-1] + len(frame))
+    report, value, queue = compiled.Compiled(Configuration(), Readings()).run_packed(kind(b"".join(frames)), offsets)
+    assert (report.dtype.name, value.dtype.name, queue.dtype.name) == ("uint16", "uint32", "int32")
+    answers = [Outcome(*row) for row in zip(report.tolist(), value.tolist(), queue.tolist(), strict=True)]
+    assert answers == [outcome(frame, Configuration(), Readings()) for frame in frames]
+
+
+def test_a_value_that_may_be_anything_is_0_in_the_columns() -> None:
+    twin = compiled.Compiled(Configuration(), Readings(unhashed_value=UnhashedValue.UNSPECIFIED))
+    assert [column.tolist() for column in twin.run_packed(b"", [0, 0])] == [[0], [0], [200]]
+    assert twin.outcomes([b""]) == [Outcome(0, -1, 200)]
+
+
+@pytest.mark.parametrize("offsets", [[], [0, 5], [-1, 2], [2, 1], [0, 3, 1, 4]])
+def test_offsets_that_are_not_in_order_or_not_in_the_data_are_refused(offsets: list[int]) -> None:
+    with pytest.raises(UsageError, match="offsets"):
+        compiled.Compiled(Configuration(), Readings()).run_packed(b"abcd", offsets)
+
+
+def test_no_frames_give_no_answers() -> None:
+    assert compiled.outcomes([], Configuration(), Readings()) == []
+
+
+def test_other_readings_and_configurations_are_not_compiled_again() -> None:
+    before = len(compiled.load().models_batch.overloads)
+    for number in range(3):
+        compiled.outcomes([bytes(60)], Configuration(hash_types=number), Readings(vlan_tags=number))
+    assert len(compiled.load().models_batch.overloads) == before == 1
+
+
+def test_the_translation_has_every_function_once_and_nothing_of_pythons_objects() -> None:
+    text = compiled.source()
+    assert text == compiled.source()
+    for word in ("readings.", "TYPE_CHECKING", "IntEnum"):
+        assert word not in text
+    names = [line[4:line.index("(")] for line in text.splitlines() if line.startswith("def ")]
+    assert len(names) == len(set(names)) > 70
+
+
+def test_it_runs_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_written", lambda name, text: None)
+    # Compiling anew takes long, so that only the translation is tried: its functions as plain Python.
+    monkeypatch.setattr(compiled, "source", lambda: "def compile_all():\n    pass\n")
+    assert compiled.load.__wrapped__().compile_all() is None
+
+
+def test_without_numba_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(VnethashError, match="compiled twin needs numba") as caught:
+        compiled._numpy.__wrapped__()
+    assert "vnethash[fast]" in caught.value.hint
