@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from vnethash.conformance import records
-from vnethash.conformance.describe import decode, summarize
+from vnethash.conformance.describe import decode
+from vnethash.conformance.describe import summarize as summarize_once
 from vnethash.conformance.findings import (
     Group,
     company,
@@ -27,7 +29,7 @@ from vnethash.models.events import RULES, steps
 from vnethash.models.reference import ANY_VALUE, decide, enabled_tunnels, outcome
 from vnethash.spec.errors import TargetError, VnethashError
 from vnethash.spec.outcome import Observation, Outcome
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import load_questions, questions_by_field
 from vnethash.targets.base import Refused
 
 if TYPE_CHECKING:
@@ -39,8 +41,13 @@ if TYPE_CHECKING:
     from vnethash.spec.configuration import Configuration
     from vnethash.targets.base import Target
 
+#: Clauses that only a target that shows reports can keep or break.
+_ABOUT_REPORTS = frozenset({"REP-1", "REP-2", "REP-3", "REP-4", "HDR-1", "FB-4"})
 #: Allowed outcomes written out for one case; a frame that asks much has more.
 MOST_ALLOWED = 12
+
+
+summarize = lru_cache(maxsize=8192)(summarize_once)
 
 
 class Progress(Protocol):
@@ -168,7 +175,7 @@ def _report(
             reason,
             dict(Counter(entry.verdict for entry in judgement.judged)),
             _profile(judgement.profile),
-            _by_clause(judgement),
+            _by_clause(judgement, observes),
             round(run.seconds, 3),
         )
     )
@@ -319,7 +326,7 @@ def shown(value: Observation | Outcome | None) -> records.Shown | None:
 
 def allowed_list(expectation: Expectation, most: int | None = None) -> list[records.Allowed]:
     """Return the allowed outcomes, each with the readings under which it is, the plainest first."""
-    questions = {question.field: question for question in load_questions().values()}
+    questions = questions_by_field()
     allowed = []
     for cube in sorted(expectation.cubes, key=lambda cube: sum(0 not in numbers for _, numbers in cube.when))[:most]:
         when = {
@@ -333,7 +340,7 @@ def allowed_list(expectation: Expectation, most: int | None = None) -> list[reco
 
 
 def _case_record(target: str, entry: Judged) -> records.Case:
-    questions = {question.field: question for question in load_questions().values()}
+    questions = questions_by_field()
     case = entry.answer.case
     literal = shown(entry.expected.literal)
     if entry.verdict in {"fail", "pass-under"} or literal is None:
@@ -364,11 +371,25 @@ def _profile(profile: Profile) -> dict[str, records.Settled]:
     return settled
 
 
-def _by_clause(judgement: Judgement) -> dict[str, dict[str, int]]:
+def _by_clause(judgement: Judgement, observes: frozenset[str]) -> dict[str, dict[str, int]]:
+    """Count verdicts by clause.
+
+    A failure counts against the clauses that it names, anything else for all that its case tests; a target that shows
+    no report is not judged by the clauses about reports.
+    """
+    questions = questions_by_field()
     table: dict[str, Counter[str]] = {}
     for entry in judgement.judged:
-        for clause in entry.answer.case.clauses:
-            table.setdefault(clause, Counter())[entry.verdict] += 1
+        clauses = list(entry.answer.case.clauses)
+        if entry.verdict == "fail":
+            unsupported = (
+                questions[name] for name, number in (entry.readings or {}).items()
+                if number not in questions[name].allowed
+            )
+            clauses = [entry.clause, *(clause for question in unsupported for clause in question.clauses)]
+        for clause in dict.fromkeys(clauses):
+            if "report" in observes or clause not in _ABOUT_REPORTS:
+                table.setdefault(clause, Counter())[entry.verdict] += 1
     return {clause: dict(counts) for clause, counts in sorted(table.items())}
 
 

@@ -11,7 +11,7 @@ from vnethash.conformance.profile import satisfied
 from vnethash.models.events import RULES
 from vnethash.models.reference import conclude, decide, enabled_tunnels, hash_input, outcome
 from vnethash.spec.configuration import report_name
-from vnethash.spec.questions import Question, load_questions
+from vnethash.spec.questions import Question, load_questions, questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _mixed_groups(judgement: Judgement) -> Iterable[Group]:
 
 def mixed_cause(constraint: Constraint, profile: Profile, clause: str) -> Group:
     """Name the one question whose other reading would explain an answer that the profile does not."""
-    questions = {question.field: question for question in load_questions().values()}
+    questions = questions_by_field()
     for name in sorted({name for when in constraint for name, _ in when}):
         question = questions[name]
         for number in range(len(question.readings)):

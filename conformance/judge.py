@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vnethash.conformance.matching import matches
@@ -11,7 +11,7 @@ from vnethash.models.allowed import Expectation, dialect, expectation, offered_r
 from vnethash.models.events import RULES
 from vnethash.models.reference import decide, enabled_tunnels
 from vnethash.spec.outcome import Observation, Outcome
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import questions_by_field
 from vnethash.targets.base import Errored, Skipped, TimedOut
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Expected:
     allowed: Expectation
     literal: Outcome
     clause: str
+    explained: dict[tuple[Observation, frozenset[str]], Constraint | None] = field(default_factory=dict)
 
 
 class Expectations:
@@ -111,10 +112,11 @@ def _constraint(answer: Answer, expected: Expected, observes: frozenset[str]) ->
     result = answer.result
     if not isinstance(result, Observation):
         return None
-    alternatives = expected.full.explained_by(lambda outcome: matches(outcome, result, observes))
-    if alternatives == ((),):
-        return None
-    return frozenset(alternatives)
+    # Kept, because one suite is put to many targets, and most of them answer most cases alike.
+    if (result, observes) not in expected.explained:
+        alternatives = expected.full.explained_by(lambda outcome: matches(outcome, result, observes))
+        expected.explained[result, observes] = None if alternatives == ((),) else frozenset(alternatives)
+    return expected.explained[result, observes]
 
 
 def _verdict(
@@ -133,7 +135,7 @@ def _verdict(
         return Judged(answer, expected, "skipped", reason="too many questions in one frame to judge it")
     if satisfied(constraint, profile.readings):
         taken = _taken(constraint, profile)
-        questions = {question.field: question for question in load_questions().values()}
+        questions = questions_by_field()
         unsupported = [name for name, number in taken.items() if number not in questions[name].allowed]
         if not unsupported:
             return Judged(answer, expected, "pass-under", constraint, readings=taken)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
-from vnethash.spec.questions import Question, load_questions
+from vnethash.spec.questions import questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def satisfied(constraint: Constraint, readings: Mapping[str, int]) -> bool:
 def find_profile(constraints: Iterable[Constraint]) -> Profile:
     """Find the profile that explains most answers."""
     counts = Counter(constraints)
-    questions = _questions()
+    questions = questions_by_field()
     asked = sorted({name for constraint in counts for when in constraint for name, _ in when})
     literal = dict.fromkeys(questions, 0)
     spoke: Counter[str] = Counter()
@@ -82,7 +81,8 @@ def find_profile(constraints: Iterable[Constraint]) -> Profile:
     variables = {
         name: [z3.Bool(f"{name}={number}") for number in range(len(questions[name].readings))] for name in asked
     }
-    terms = {constraint: _term(constraint, variables) for constraint in counts}
+    shared: dict[tuple[str, frozenset[int]], z3.BoolRef] = {}
+    terms = {constraint: _term(constraint, variables, shared) for constraint in counts}
     optimizer = z3.Optimize()
     for bits in variables.values():
         optimizer.add(z3.PbEq([(bit, 1) for bit in bits], 1))
@@ -103,15 +103,19 @@ def find_profile(constraints: Iterable[Constraint]) -> Profile:
     return Profile(readings, possible, kept, frozenset(counts) - kept, dict(spoke))
 
 
-def _term(constraint: Constraint, variables: Mapping[str, list[z3.BoolRef]]) -> z3.BoolRef:
+def _term(
+    constraint: Constraint,
+    variables: Mapping[str, list[z3.BoolRef]],
+    known: dict[tuple[str, frozenset[int]], z3.BoolRef],
+) -> z3.BoolRef:
+    """Return a constraint as a term; `known` keeps the small terms that constraints share."""
     import z3  # noqa: PLC0415
 
-    return z3.Or(
-        [
-            z3.And([z3.Or([variables[name][number] for number in sorted(numbers)]) for name, numbers in when])
-            for when in constraint
-        ]
-    )
+    for when in constraint:
+        for name, numbers in when:
+            if (name, numbers) not in known:
+                known[name, numbers] = z3.Or([variables[name][number] for number in sorted(numbers)])
+    return z3.Or([z3.And([known[part] for part in when]) for when in constraint])
 
 
 def _possible(
@@ -148,9 +152,4 @@ def _cost(name: str, number: int) -> int:
     """Return what it costs to take a reading of the question with a field."""
     if number == 0:
         return 0
-    return (_DEFECT if _questions()[name].readings[number].standing == "defect" else _OTHER) + number
-
-
-@cache
-def _questions() -> dict[str, Question]:
-    return {question.field: question for question in load_questions().values()}
+    return (_DEFECT if questions_by_field()[name].readings[number].standing == "defect" else _OTHER) + number

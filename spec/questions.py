@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -39,7 +39,7 @@ class Reading:
     who: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """A place where the text is silent, ambiguous or contradicts itself."""
 
@@ -51,7 +51,7 @@ class Question:
     area: str
     readings: tuple[Reading, ...]
 
-    @property
+    @cached_property
     def field(self) -> str:
         """The name of the question as a Python identifier, as in `Readings`."""
         return self.id.replace("-", "_")
@@ -64,7 +64,7 @@ class Question:
         names = ", ".join(reading.name for reading in self.readings)
         raise FormatError(f"question {self.id} has no reading {name!r}", hint=f"it has {names}")
 
-    @property
+    @cached_property
     def allowed(self) -> tuple[int, ...]:
         """Numbers of the readings that something supports."""
         return tuple(number for number, reading in enumerate(self.readings) if reading.standing != "defect")
@@ -83,6 +83,12 @@ def load_questions() -> Mapping[str, Question]:
                 raise FormatError(f"spec/open_questions/{name}: question {question.id} is there twice")
             questions[question.id] = question
     return MappingProxyType(questions)
+
+
+@cache
+def questions_by_field() -> Mapping[str, Question]:
+    """Return the questions by the name that they have in `Readings`."""
+    return MappingProxyType({question.field: question for question in load_questions().values()})
 
 
 @cache

@@ -97,7 +97,8 @@ def draft(what: str, asks: str, part: Part | bytes, tunnels: int, types: int = V
     """Return one case; a part is carried over IPv4."""
     frame = part if isinstance(part, bytes) else ethernet(ipv4(part))
     words = "all" if tunnels == ALL_TUNNEL_TYPES else tunnel_type_names(tunnels)
-    return Draft(f"{what}, tunnel types {words}", asks, frame, config(tunnels, types), ("TUN-2", "TUN-3", "TUN-4"))
+    clauses = ("TUN-2", "TUN-3", "TUN-4") if tunnels else ("TUN-3", "INN-5", "INN-6")
+    return Draft(f"{what}, tunnel types {words}", asks, frame, config(tunnels, types), clauses)
 
 
 def tunnel_drafts() -> Iterator[Draft]:

@@ -7,7 +7,6 @@ takes the place of the function of that name in my_device.py.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +44,7 @@ def put(function, path):
     path.write_text(text)
 
 
-@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+@pytest.mark.needs_cc
 def test_every_command_of_the_tutorial_does_what_it_says(tmp_path):
     bin_folder = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "120"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import excerpt
 import pytest
 from vnethash.cli.main import COMMANDS
 
@@ -42,3 +43,14 @@ def test_the_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text("utf-8")
     pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert set(re.findall(r"\]\(([a-z-]+\.md)\)", index)) == pages
+
+
+@pytest.mark.needs_steering
+def test_the_excerpt_in_the_readme_is_what_a_run_prints() -> None:
+    """With another QEMU numbers may differ, but the findings are there; `python tests/docs/excerpt.py` renews it."""
+    shown, now = excerpt.shown(), excerpt.excerpt(excerpt.run())
+    version = re.compile(r"^qemu-ebpf  (QEMU .*?), ", re.MULTILINE)
+    if version.findall(shown) == version.findall(now):
+        assert shown == now
+    finding = re.compile(r"^  (T1\.\S+)", re.MULTILINE)
+    assert finding.findall(shown) == finding.findall(now)

@@ -58,9 +58,8 @@ def damaged(r: Random, frame: bytes) -> bytes:
 def tags(r: Random) -> bytes:
     if not one_in(r, 6):
         return b""
-    return b"".join(
-        two(r.choice((0x8100, 0x88A8, 0x9100))) + two(r.randrange(1 << 16)) for _ in range(r.choice((1, 1, 1, 2, 2, 3, 9)))
-    )
+    count = r.choice((1, 1, 1, 2, 2, 3, 9))
+    return b"".join(two(r.choice((0x8100, 0x88A8, 0x9100))) + two(r.randrange(1 << 16)) for _ in range(count))
 
 
 def framed(r: Random, ethertype: int, packet: bytes) -> bytes:
@@ -103,7 +102,8 @@ def ipv4(r: Random, depth: int) -> bytes:
         flags = r.choice((0x4000, 0x2000, 0x2000, 0x8000, 0x0001, 0x20B9, 0x6000, 0xC000))
     total = 20 + len(options) + len(payload)
     if one_in(r, 8):
-        total = r.choice((0, 19, 20, 24, total - 1, total + 1, total + 100, 20 + len(options) + 3, r.randrange(1 << 16)))
+        some = r.randrange(1 << 16)
+        total = r.choice((0, 19, 20, 24, total - 1, total + 1, total + 100, 20 + len(options) + 3, some))
     head = bytes([0x40 | words, 0]) + two(total) + data(r, 2) + two(flags) + bytes([64, protocol]) + data(r, 10)
     return head + options + payload
 
@@ -245,7 +245,8 @@ def tunnel(r: Random, depth: int) -> tuple[int, bytes]:
     generic = port == 4790 and one_in(r, 2)
     kind = r.choice((3, 1 if ethertype == 0x0800 else 2, 4))
     head = bytes([r.choice((8, 8, 8, 0)) | (4 if generic else 0), 0, 0, kind]) + data(r, 4)
-    return 17, udp(r, (head + (packet if generic and kind != 3 else inner_frame))[: None if r.randrange(9) else 5], port)
+    whole = head + (packet if generic and kind != 3 else inner_frame)
+    return 17, udp(r, whole if r.randrange(9) else whole[:5], port)
 
 
 def gre(r: Random, ethertype: int, packet: bytes, inner_frame: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from array import array
 from random import Random
@@ -93,6 +95,16 @@ def test_the_translation_has_every_function_once_and_nothing_of_pythons_objects(
         assert word not in text
     names = [line[4:line.index("(")] for line in text.splitlines() if line.startswith("def ")]
     assert len(names) == len(set(names)) > 70
+
+
+def test_the_text_and_so_its_place_in_the_cache_is_the_same_in_every_process() -> None:
+    program = "from vnethash.models.compiled import source; import sys; sys.stdout.write(source())"
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment, timeout=60
+        )
+        assert done.stdout == compiled.source()
 
 
 def test_it_runs_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:

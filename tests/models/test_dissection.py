@@ -69,7 +69,8 @@ def packet4(r: Random) -> Any:
     from scapy.layers.inet import IP, IPOption_NOP, IPOption_RR
 
     flags, offset = r.choice((("", 0), ("", 0), ("DF", 0), ("DF", 0), ("MF", 0), ("MF", 64), ("", 64)))
-    options = r.choice(([], [], [], [IPOption_NOP()], [IPOption_RR(length=11, pointer=4, routers=["1.2.3.4", "5.6.7.8"])]))
+    record = IPOption_RR(length=11, pointer=4, routers=["1.2.3.4", "5.6.7.8"])
+    options = r.choice(([], [], [], [IPOption_NOP()], [record]))
     head = IP(src=address4(r), dst=address4(r), flags=flags, frag=offset, options=options, id=r.randrange(65536))
     return head / transport(r, six=False)
 
@@ -95,13 +96,20 @@ def packet6(r: Random) -> Any:
         offset, more = r.choice(((0, 1), (0, 0), (32, 1), (32, 0)))
         packet /= IPv6ExtHdrFragment(offset=offset, m=more, id=r.randrange(1 << 32))
     if r.randrange(3) == 0:
-        options = r.choice(([HAO(hoa=address6(r))], [PadN(optdata=b"\0\0"), HAO(hoa=address6(r))], [PadN(optdata=b"\0\0\0")]))
+        home = HAO(hoa=address6(r))
+        options = r.choice(([home], [PadN(optdata=b"\0\0"), home], [PadN(optdata=b"\0\0\0")]))
         packet /= IPv6ExtHdrDestOpt(options=options)
     return packet / transport(r, six=True)
 
 
 def text(frame: bytes, offset: int, size: int) -> str:
     return str(ip_address(frame[offset:offset + size]))
+
+
+def addresses(frame: bytes, packet: Packet) -> tuple[str, str]:
+    if packet.version == 4:
+        return text(frame, packet.l3 + 12, 4), text(frame, packet.l3 + 16, 4)
+    return text(frame, packet.l3 + 8, 16), text(frame, packet.l3 + 24, 16)
 
 
 def ports(frame: bytes, packet: Packet) -> tuple[int, int]:
@@ -126,14 +134,14 @@ def test_scapy_finds_the_same_fields() -> None:
         packet, other = dissect(frame, len(frame), LITERAL), Ether(frame)
         if IP in other:
             ip = other[IP]
-            assert (packet.version, text(frame, packet.l3 + 12, 4), text(frame, packet.l3 + 16, 4)) == (4, ip.src, ip.dst)
+            assert (packet.version, *addresses(frame, packet)) == (4, ip.src, ip.dst)
             assert packet.protocol == ip.proto
             assert packet.fragment == (2 if ip.frag else 1 if ip.flags.MF else 0)
             assert packet.end == packet.l3 + ip.len
             assert packet.l4 == packet.l3 + ip.ihl * 4
         else:
             ip = other[IPv6]
-            assert (packet.version, text(frame, packet.l3 + 8, 16), text(frame, packet.l3 + 24, 16)) == (6, ip.src, ip.dst)
+            assert (packet.version, *addresses(frame, packet)) == (6, ip.src, ip.dst)
             headers = [kind for kind in (IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, IPv6ExtHdrFragment, IPv6ExtHdrDestOpt)
                        if kind in other]
             assert packet.extension == bool(headers)
@@ -189,19 +197,21 @@ def test_tshark_finds_the_same_fields(tmp_path: Path) -> None:
         packet = dissect(frame, len(frame), LITERAL)
         first = {name: values[0] for name, values in fields.items()}
         if packet.version == 4:
-            assert (first["ip.src"], first["ip.dst"]) == (text(frame, packet.l3 + 12, 4), text(frame, packet.l3 + 16, 4))
+            assert (first["ip.src"], first["ip.dst"]) == addresses(frame, packet)
             assert int(first["ip.proto"]) == packet.protocol
             more = first["ip.flags.mf"] in ("1", "True", True)
             assert packet.fragment == (2 if int(first["ip.frag_offset"]) else 1 if more else 0)
         else:
-            assert (first["ipv6.src"], first["ipv6.dst"]) == (text(frame, packet.l3 + 8, 16), text(frame, packet.l3 + 24, 16))
+            assert (first["ipv6.src"], first["ipv6.dst"]) == addresses(frame, packet)
             if packet.fragment == 0:
                 assert "ipv6.fraghdr.offset" not in first
             else:
                 more = first["ipv6.fraghdr.more"] in ("1", "True", True)
                 assert packet.fragment == (2 if int(first["ipv6.fraghdr.offset"]) else 1 if more else 3)
-            assert first.get("ipv6.routing.mipv6.home_address") == (text(frame, packet.route, 16) if packet.route else None)
-            assert first.get("ipv6.opt.mipv6.home_address") == (text(frame, packet.home, 16) if packet.home else None)
+            route = text(frame, packet.route, 16) if packet.route else None
+            home = text(frame, packet.home, 16) if packet.home else None
+            assert first.get("ipv6.routing.mipv6.home_address") == route
+            assert first.get("ipv6.opt.mipv6.home_address") == home
         for kind, name in ((6, "tcp"), (17, "udp")):
             theirs = (int(first.get(f"{name}.srcport", -1)), int(first.get(f"{name}.dstport", -1)))
             assert theirs == (ports(frame, packet) if packet.transport == kind else (-1, -1))

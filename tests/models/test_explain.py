@@ -127,7 +127,8 @@ def test_frames_come_from_files_and_captures(tmp_path: Path) -> None:
         for frame in (FRAME, TCP4):
             writer.write_packet(frame)
     assert command.read_frame(f"{newer}:1") == FRAME
-    for name, words in ((f"{capture}:3", "there are 2"), (f"{capture}:0", "from 1 on"), ("none.pcap:1", "no such file")):
+    wrong = ((f"{capture}:3", "there are 2"), (f"{capture}:0", "from 1 on"), ("none.pcap:1", "no such file"))
+    for name, words in wrong:
         with pytest.raises(UsageError, match=words):
             command.read_frame(name)
     (tmp_path / "bad.pcap").write_bytes(b"this is no capture at all")
@@ -137,7 +138,10 @@ def test_frames_come_from_files_and_captures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("abc", "3 hex digits"), ("01 0g", "'g' at position 5"), ("@/nowhere/at/all", "No such file"), ("00" * 70000, "70000 bytes")],
+    [
+        ("abc", "3 hex digits"), ("01 0g", "'g' at position 5"), ("@/nowhere/at/all", "No such file"),
+        ("00" * 70000, "70000 bytes"),
+    ],
 )
 def test_a_frame_that_cannot_be_read_gets_one_clear_line(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -159,8 +163,10 @@ def test_configurations_come_from_json_files_and_shorthand(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("hash_types=IPV5", "IPV5"), ("key=012", "even number"), ("colour=1", "unknown field"), ("{", "line 1, column 2"),
-        ("nowhere.json", "No such file"), ("key=00,key=01", "twice"), ("key=00,x", "NAME=VALUE"), ('{"key": 1}', "key"),
+        ("hash_types=IPV5", "IPV5"), ("key=012", "even number"),
+        ("colour=1", "unknown field"), ("{", "line 1, column 2"),
+        ("nowhere.json", "No such file"), ("key=00,key=01", "twice"), ("key=00,x", "NAME=VALUE"),
+        ('{"key": 1}', "key"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_gets_one_clear_line(text: str, words: str) -> None:
@@ -169,8 +175,10 @@ def test_a_configuration_that_cannot_be_read_gets_one_clear_line(text: str, word
 
 
 def test_names_that_are_none_get_one_clear_line() -> None:
-    for arguments in (("quux", ()), ("literal", ("no-question=x",)), ("literal", ("vlan-tags=many",)), ("literal", ("vlan-tags",))):
+    for change in ("no-question=x", "vlan-tags=many", "vlan-tags"):
         with pytest.raises(UsageError):
-            command.read_readings(*arguments)
+            command.read_readings("literal", (change,))
+    with pytest.raises(UsageError, match="no dialect"):
+        command.read_readings("quux", ())
     with pytest.raises(UsageError, match="no dialect"):
         explain(TCP4, Configuration(), "quux")

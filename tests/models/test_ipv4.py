@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vnethash.models.ipv4 import fragment_kind, ipv4
-from vnethash.models.packet import Packet
 from vnethash.spec.readings import (
     FragmentFlags,
     IhlBelowFive,
@@ -21,6 +22,9 @@ from vnethash.spec.readings import (
     UdpLength,
 )
 
+if TYPE_CHECKING:
+    from vnethash.models.packet import Packet
+
 TCP = bytes(range(12)) + b"\x50" + bytes(7)
 
 
@@ -30,8 +34,8 @@ def dissect(
 ) -> Packet:
     """Dissect a packet that begins at offset 1."""
     size = 20 + len(options) + len(payload) if total is None else total
-    head = bytes([first, 0]) + size.to_bytes(2, "big") + b"\0\0" + flags.to_bytes(2, "big") + bytes([64, protocol, 0, 0])
-    frame = b"\0" + head + bytes(range(8)) + options + payload + behind
+    head = bytes([first, 0]) + size.to_bytes(2, "big") + b"\0\0" + flags.to_bytes(2, "big")
+    frame = b"\0" + head + bytes([64, protocol, 0, 0]) + bytes(range(8)) + options + payload + behind
     return ipv4(frame, 1, len(frame), readings or Readings())
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from vnethash.models.ipv6 import ipv6
-from vnethash.models.packet import Packet
 from vnethash.spec.readings import (
     AnnouncedHeader,
     AtomicFragment,
@@ -26,6 +27,9 @@ from vnethash.spec.readings import (
     Readings,
     RepeatedHeader,
 )
+
+if TYPE_CHECKING:
+    from vnethash.models.packet import Packet
 
 TCP = bytes(range(12)) + b"\x50" + bytes(7)
 LITERAL = Readings()
@@ -53,7 +57,8 @@ def test_the_last_header_of_a_chain_is_found() -> None:
 def test_an_authentication_header_counts_in_fours() -> None:
     header = b"\x04" + bytes(22)
     assert dissect([51, 6], [header, TCP]).transport == 6
-    assert dissect([51, 6], [header, TCP], Readings(authentication_header=AuthenticationHeader.UPPER_LAYER)).protocol == 51
+    upper = Readings(authentication_header=AuthenticationHeader.UPPER_LAYER)
+    assert dissect([51, 6], [header, TCP], upper).protocol == 51
     eight = Readings(authentication_header=AuthenticationHeader.EIGHT_OCTETS)
     assert dissect([51, 6], [header, bytes(16) + TCP], eight).l4 == 1 + 40 + 40
 
@@ -167,4 +172,5 @@ def test_the_home_address_of_several_headers_is_read_as_asked() -> None:
         ([60, 60, 6], [home, PADDING, TCP], (first, first, 0)),
         ([60, 60, 6], [PADDING, home, TCP], (57, 57, 57)),
     ):
-        assert tuple(dissect(numbers, headers, Readings(home_header=reading)).home for reading in HomeHeader) == expected
+        found = [dissect(numbers, headers, Readings(home_header=reading)).home for reading in HomeHeader]
+        assert tuple(found) == expected

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from vnethash.models.ipv6 import ipv6
-from vnethash.models.packet import Packet
 from vnethash.spec.readings import (
     ChainCut,
     HomeAlignment,
@@ -20,6 +21,9 @@ from vnethash.spec.readings import (
     RouteOther,
     RouteSegments,
 )
+
+if TYPE_CHECKING:
+    from vnethash.models.packet import Packet
 
 HOME = bytes(range(0xA0, 0xB0))
 OPTION = b"\xc9\x10" + HOME

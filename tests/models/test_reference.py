@@ -1,4 +1,4 @@
-"""The model from frame to outcome: vectors, plain cases told apart by other code, steering, and that it never raises."""
+"""The model from frame to outcome: vectors, plain cases against other code, steering, and that it never raises."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ TCP = b"\x0a\xea\x06\xe6" + bytes(8) + b"\x50" + bytes(7)
 def four(protocol: int, payload: bytes, *, flags: int = 0, options: bytes = b"", version: int = 4) -> bytes:
     size = 20 + len(options) + len(payload)
     head = bytes([version << 4 | (size - len(payload)) // 4, 0]) + size.to_bytes(2, "big") + b"\0\0"
-    return head + flags.to_bytes(2, "big") + bytes([64, protocol, 0, 0]) + bytes([10, 0, 0, 1, 10, 0, 0, 2]) + options + payload
+    head += flags.to_bytes(2, "big") + bytes([64, protocol, 0, 0]) + bytes([10, 0, 0, 1, 10, 0, 0, 2])
+    return head + options + payload
 
 
 def six(protocol: int, payload: bytes) -> bytes:
