@@ -17,7 +17,7 @@ STAMP := $(VENV)/.set-up
 MOVED := $(if $(filter $(CURDIR),$(shell cat $(STAMP) 2>/dev/null)),,FORCE)
 
 .NOTPARALLEL:
-.PHONY: help run test lint bench setup set-up-run set-up-test typed clean FORCE
+.PHONY: help run test lint ruff mypy layers generated bench setup set-up-run set-up-test typed clean FORCE
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -34,14 +34,23 @@ run: set-up-run  ## what can be driven here, then judge QEMU's eBPF steering pro
 	esac
 
 test: set-up-test  ## make lint, then all tests; the last line is pytest's
-	@lint=0; $(MAKE) --no-print-directory lint || lint=$$?; \
+	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=$$?; \
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS) || exit $$?; \
 	exit $$lint
 
-lint: $(STAMP) typed  ## ruff, mypy --strict, import-linter, and that generated files are current
+lint: ruff mypy layers generated  ## ruff, mypy --strict, import-linter, and that generated files are current
+
+ruff: $(STAMP)
 	$(BIN)/python -m ruff check --quiet .
+
+mypy: $(STAMP) typed
 	MYPYPATH=build/typed $(BIN)/python -m mypy --no-error-summary -p vnethash
+
+layers: $(STAMP)
+	@mkdir -p build
 	$(BIN)/lint-imports --no-logo >build/lint-imports.txt || { cat build/lint-imports.txt; exit 1; }
+
+generated: $(STAMP)
 	$(BIN)/python -m vnethash.spec.generate --check
 
 bench: $(STAMP)  ## how fast things are, as ratios to something simple in the same run

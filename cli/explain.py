@@ -19,7 +19,7 @@ _LONGEST = 65536
 
 
 @click.command()
-@click.option("--config", "-c", "config", default="", metavar="C", help="JSON file, JSON, or NAME=VALUE,... (see above).")
+@click.option("--config", "-c", "config", default="", metavar="C", help="JSON file, JSON, or NAME=VALUE,...")
 @click.option("--dialect", default="literal", show_default=True, metavar="NAME", help="Readings to begin with.")
 @click.option("--reading", "readings", multiple=True, metavar="QUESTION=READING", help="Take this reading; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -101,7 +101,7 @@ def _from_capture(path: Path, number: str) -> bytes:
     count = 0
     try:
         with RawPcapReader(str(path)) as reader:
-            for count, (data, _) in enumerate(reader, 1):  # noqa: B007 - said in the message below
+            for count, (data, _) in enumerate(reader, 1):
                 if count == wanted:
                     return bytes(data)
     except (Scapy_Exception, EOFError, ValueError) as error:

@@ -161,22 +161,29 @@ def expectation(
         for name, number in steps:
             node = cast("_Trie", node.setdefault((name, number), {}))
         node[_END] = outcome
-    return Expectation(_simplify(trie), complete)
+    return Expectation(_simplify(trie, offered or offered_readings(defects=False)), complete)
 
 
 _Trie = dict[object, object]
 _END = ("", 0)
 
 
-def _simplify(trie: _Trie) -> Tree:
-    """Return a leaf, or a node whose branches differ; branches with the same subtree are one."""
+def _simplify(trie: _Trie, offered: Mapping[str, tuple[int, ...]]) -> Tree:
+    """Return a leaf, or a node whose branches differ; branches with the same subtree are one.
+
+    A node of which not all readings were followed, because the tree was given up, stays a node.
+    """
     if _END in trie:
         return trie[_END]
     field = ""
+    followed = 0
     same: dict[Tree, set[int]] = {}
     for key, child in trie.items():
         field, number = cast("tuple[str, int]", key)
-        same.setdefault(_simplify(cast("_Trie", child)), set()).add(number)
+        same.setdefault(_simplify(cast("_Trie", child), offered), set()).add(number)
+        followed += 1
+    if followed < len(offered[field]):
+        return Node(field, tuple((frozenset(numbers), subtree) for subtree, numbers in same.items()))
     return _node(field, same)
 
 

@@ -20,7 +20,7 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from vnethash.models import chain, ipv4, ipv6, link, options, packet, reference, select, transport, tunnel
 from vnethash.models.packet import octet
@@ -195,13 +195,14 @@ def source() -> str:
     functions += [vars(reference)[name] for name in _SHARED]
     tuples: dict[str, type] = {}
     texts: dict[str, str] = {}
-    calls: dict[str, set[str]] = {}
+    calls: dict[str, list[str]] = {}
     signatures: dict[str, str] = {}
-    for function in [*functions, batch]:
+    functions.append(cast("FunctionType", batch))
+    for function in functions:
         name = _name_of(function)
         translator = _Translator(function, tuples)
         texts[name] = translator.text()
-        calls[name] = translator.calls
+        calls[name] = sorted(translator.calls)  # so that the text, and its name in the cache, is always the same
         signatures[name] = ", ".join(_type_source(kind) for kind in translator.types)
     order = list(TopologicalSorter(calls).static_order())
     parts = [_HEAD, *(_tuple_source(name, kind) for name, kind in tuples.items())]
@@ -213,12 +214,13 @@ def source() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+#: The model's functions are called by one another only and allocate nothing: without wrappers and reference counts.
 _HEAD = '''"""Generated from vnethash.models by vnethash.models.compiled, not to be edited."""
 
 from collections import namedtuple
 from numba import bool_, int64, njit, types
 
-plain = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+plain = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, _nrt=False)
 entry = njit(nogil=True, cache=True)
 octets = types.Array(types.uint8, 1, "C", readonly=True)
 numbers = int64[::1]
@@ -276,8 +278,8 @@ class _Translator(ast.NodeTransformer):
         self._tree = ast.parse(inspect.getsource(function)).body[0]
         assert isinstance(self._tree, ast.FunctionDef)
         arguments = [argument.arg for argument in self._tree.args.args]
-        stored = [node for node in ast.walk(self._tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-        self._local = {*arguments, *(node.id for node in stored)}
+        used = [node for node in ast.walk(self._tree) if isinstance(node, ast.Name)]
+        self._local = {*arguments, *(node.id for node in used if isinstance(node.ctx, ast.Store))}
         names = {**self._names, "Configuration": object}  # of what is imported for type checking only
         hints = get_type_hints(function, names)
         self.types = [hints[argument] for argument in arguments]
@@ -294,7 +296,7 @@ class _Translator(ast.NodeTransformer):
         tree.body = [self.visit(statement) for statement in tree.body[1:]]  # without the docstring
         return ast.unparse(ast.fix_missing_locations(tree))
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - the visitor's protocol
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id in self._local or node.id not in self._names:
             return node
         thing = self._names[node.id]
@@ -308,7 +310,7 @@ class _Translator(ast.NodeTransformer):
             return ast.Name(_name_of(thing), node.ctx)
         raise VnethashError(f"models/compiled.py cannot translate {node.id!r}", hint="see docs/model.md, the subset")
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if isinstance(node.value, ast.Name) and node.value.id not in self._local:
             thing = self._names.get(node.value.id)
             if isinstance(thing, type) and issubclass(thing, IntEnum):
@@ -317,7 +319,7 @@ class _Translator(ast.NodeTransformer):
             return ast.Subscript(node.value, ast.Constant(Readings._fields.index(node.attr)), ast.Load())
         return self.generic_visit(node)  # type: ignore[return-value]
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         self.generic_visit(node)
         if isinstance(node.value, ast.Name) and node.value.id == "frame":
             return ast.Call(ast.Name("int64", ast.Load()), [node], [])
@@ -345,7 +347,7 @@ def _written(name: str, text: str) -> Path | None:
 def _numpy() -> Any:
     try:
         import numba  # noqa: F401, PLC0415
-        import numpy  # noqa: ICN001, PLC0415
+        import numpy  # noqa: PLC0415
     except ImportError as error:
         raise VnethashError("compiled twin needs numba", hint="pip install 'vnethash[fast]'") from error
     return numpy

@@ -28,14 +28,14 @@ from vnethash.models.tunnel import tunnel
 from vnethash.spec.configuration import Configuration, hash_type_names, report_name, tunnel_type_names
 from vnethash.spec.constants import ALL_TUNNEL_TYPES
 from vnethash.spec.errors import UsageError
-from vnethash.spec.outcome import Outcome
 from vnethash.spec.questions import Question, Standing, load_dialects, load_questions
-from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from vnethash.models.packet import Packet, Selection
+    from vnethash.spec.outcome import Outcome
+    from vnethash.spec.readings import Readings
 
 #: Runs of the model for the list of what is allowed.
 MOST_LEAVES = 4_000
@@ -115,7 +115,10 @@ class Explanation:
 
 
 def explain(frame: bytes, configuration: Configuration, readings: Readings | str = "literal") -> Explanation:
-    """Explain what a device with these readings (or of this dialect) makes of a frame; raises UsageError for no dialect."""
+    """Explain what a device with these readings, or of this dialect, makes of a frame.
+
+    Raises UsageError for a dialect that is none.
+    """
     name = ""
     if isinstance(readings, str):
         name = readings
@@ -151,7 +154,8 @@ def _lines(frame: bytes, configuration: Configuration, readings: Readings) -> It
 
     length = len(frame)
     tunnels = enabled_tunnels(configuration)
-    yield Line("configuration", _configuration_words(configuration), ("HC-2", "HC-5") if not tunnels else ("HC-2", "HC-3"))
+    clauses = ("HC-2", "HC-3", "HC-5") if tunnels else ("HC-2", "HC-5")
+    yield Line("configuration", _configuration_words(configuration), clauses)
     found = link(frame, length, asked)
     yield from _ethernet_lines(frame, found.ethertype, found.offset)
     yield from choices("link")

@@ -106,7 +106,7 @@ def decide_inner(frame: bytes, outer: Packet, types: int, tunnels: int, readings
     not_ip = found.events & INNER_NOT_IP != 0
     if not cut and not not_ip:
         inside = network(frame, found.ethertype, found.offset, outer.end, readings)
-        cut = inside.events & SHORT_HEADER != 0
+        cut = inside.events & SHORT_HEADER != 0 or inside.refused
         # What is announced as IP and has another version is no IP packet either (question ethertype-version).
         not_ip = inside.version == 0
         events = events | inside.events

@@ -115,7 +115,6 @@ def select_ipv6(packet: Packet, types: int, readings: Readings) -> Selection:
                 if not base or readings.ex_precedence == ExPrecedence.IP_EX_FIRST:
                     if falls_through(tcp, udp, ex_tcp, ex_udp, readings):
                         return extended(packet, IPV6_EX, 0, X6_3, readings)
-                    return unhashed(V6_4, packet.events)
     return select_plain(packet, tcp, udp, types, readings)
 
 
@@ -134,9 +133,14 @@ def select_plain(packet: Packet, tcp: bool, udp: bool, types: int, readings: Rea
         report = UDPV6
         ports = packet.l4
         rule = V6_2
-    elif types & IPV6_ON != 0 and falls_through(tcp, udp, tcp_on, udp_on, readings):
-        report = IPV6
-        rule = V6_3
+    elif types & IPV6_ON != 0:
+        # Behind extension headers the EX type of a transport stands beside its plain type.
+        if packet.extension:
+            tcp_on = tcp_on or types & TCP_EX_ON != 0
+            udp_on = udp_on or types & UDP_EX_ON != 0
+        if falls_through(tcp, udp, tcp_on, udp_on, readings):
+            report = IPV6
+            rule = V6_3
     if report == 0:
         return unhashed(rule, packet.events)
     if packet.extension and readings.plain_after_extension == PlainAfterExtension.UNHASHED:
@@ -184,6 +188,6 @@ def extended(packet: Packet, report: int, ports: int, rule: int, readings: Readi
         source = home
     if route != 0:
         destination = route
-    if home != 0 and route != 0 and route < home and readings.field_order == FieldOrder.PACKET:
+    if destination < source and readings.field_order == FieldOrder.PACKET:
         return Selection(report, destination, source, 16, ports, rule, packet.events)
     return Selection(report, source, destination, 16, ports, rule, packet.events)

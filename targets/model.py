@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from vnethash.models.allowed import dialect
@@ -18,6 +19,31 @@ if TYPE_CHECKING:
 
     from vnethash.spec.readings import Readings
     from vnethash.targets.base import Result
+
+
+class _Twin:
+    """The compilation of the model, in a thread beside the answers that the model itself gives meanwhile."""
+
+    def __init__(self, configuration: Configuration, readings: Readings) -> None:
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._compile, args=(configuration, readings), daemon=True)
+        self._thread.start()
+
+    def _compile(self, configuration: Configuration, readings: Readings) -> None:
+        try:
+            from vnethash.models.compiled import Compiled  # noqa: PLC0415
+
+            Compiled(configuration, readings).run_packed(b"", [0])
+        except Exception as error:  # it is told in the thread that asks
+            self._error = error
+
+    def ready(self) -> bool:
+        """Say whether it is compiled; raises what went wrong."""
+        if self._thread.is_alive():
+            return False
+        if self._error is not None:
+            raise self._error
+        return True
 
 
 class ModelTarget:
@@ -38,6 +64,7 @@ class ModelTarget:
         self.notes: tuple[str, ...] = ()
         self._configuration = Configuration()
         self._compiled: Any = None
+        self._twin: _Twin | None = None
 
     def configure(self, configuration: Configuration) -> None:
         """Take a configuration; the model refuses none that it can represent."""
@@ -56,12 +83,17 @@ class ModelTarget:
             )
         return results
 
-    def run_packed(self, data: bytes, offsets: Sequence[int]) -> tuple[Any, Any, Any]:
+    def run_packed(self, data: bytes, offsets: Sequence[int]) -> tuple[Any, Any, Any] | None:
         """Return the outcomes of frames laid end to end as arrays of report, value and queue, by the compiled twin.
 
-        The queue is None where no steering was configured. `offsets` holds one number more than there are frames.
+        The queue is None where no steering was configured. `offsets` holds one number more than there are frames. While
+        the twin is still being compiled, which takes seconds once on a machine, None leaves the frames to `run`.
         Raises VnethashError where numba is missing.
         """
+        if self._twin is None:
+            self._twin = _Twin(self._configuration, self.readings)
+        if not self._twin.ready():
+            return None
         if self._compiled is None:
             from vnethash.models.compiled import Compiled  # noqa: PLC0415 - numba takes a second to import
 

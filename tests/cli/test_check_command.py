@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
 from vnethash.cli.main import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUICK = ["--suite", "quick", "--quiet"]
 

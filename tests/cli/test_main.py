@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 import pytest
-
 from vnethash.cli import main
 from vnethash.spec.errors import TargetDied
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from tests.conformance.planted import FRAMES, Planted, cases
 from vnethash.conformance import records
 from vnethash.conformance.check import Summary, check
 from vnethash.models.reference import outcome
-from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import TargetDied, TargetUnavailable
-from vnethash.spec.outcome import Outcome
 from vnethash.spec.readings import Readings
 from vnethash.targets.base import Errored, Refused, Result, Skipped, TimedOut
 
+from tests.conformance.planted import FRAMES, Planted, cases
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from vnethash.spec.configuration import Configuration
+    from vnethash.spec.outcome import Outcome
 
 
 def run(*targets: Planted) -> tuple[Summary, list[records.AnyRecord]]:

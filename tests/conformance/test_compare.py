@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from tests.conformance.planted import FRAMES, Planted, cases
+from typing import TYPE_CHECKING
+
 from vnethash.conformance.compare import compare
-from vnethash.spec.configuration import Configuration
 from vnethash.spec.outcome import Outcome
 from vnethash.spec.readings import Readings
+
+from tests.conformance.planted import FRAMES, Planted, cases
+
+if TYPE_CHECKING:
+    from vnethash.spec.configuration import Configuration
 
 
 def test_targets_with_the_same_readings_agree() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.conformance.planted import ADDRESSES4, ADDRESSES6
 from vnethash.conformance.diagnosis import diagnose
 from vnethash.models.toeplitz import toeplitz
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.constants import MICROSOFT_KEY
 from vnethash.spec.outcome import Observation, Outcome
+
+from tests.conformance.planted import ADDRESSES4, ADDRESSES6
 
 ALL = frozenset({"queue", "report", "value"})
 DATA = ADDRESSES6 + bytes.fromhex("0aea06e6")

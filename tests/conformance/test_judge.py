@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
-from tests.conformance.planted import FRAMES, Planted, cases
+import pytest
 from vnethash.conformance.judge import Expectations, Judgement, judge
 from vnethash.conformance.runner import run_suite
 from vnethash.models.allowed import dialect
-from vnethash.spec.outcome import Outcome
 from vnethash.spec.questions import load_dialects, load_questions
 from vnethash.spec.readings import Readings
+
+from tests.conformance.planted import FRAMES, Planted, cases
+
+if TYPE_CHECKING:
+    from vnethash.spec.outcome import Outcome
 
 EXPECTATIONS = Expectations()
 

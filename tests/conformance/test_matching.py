@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
 from vnethash.conformance.matching import fit, is_legal, matches
 from vnethash.models.reference import ANY_VALUE
 from vnethash.spec.configuration import Configuration

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.conformance.planted import TCP, fragment, hop_by_hop, ipv4, ipv6
 from vnethash.conformance.reduce import reduce
 from vnethash.models.reference import dissect
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.readings import Readings
+
+from tests.conformance.planted import TCP, fragment, hop_by_hop, ipv4, ipv6
 
 LITERAL = Readings()
 
@@ -46,6 +47,5 @@ def test_the_configuration_comes_nearer_to_the_default() -> None:
 
 def test_what_does_not_hold_for_anything_smaller_is_left() -> None:
     frame = ipv6(44, fragment() + TCP)
-    assert reduce(frame, Configuration(), lambda candidate, chosen: candidate == frame and chosen == Configuration()) == (
-        frame, Configuration(),
-    )
+    untouched = (frame, Configuration())
+    assert reduce(*untouched, lambda *candidate: candidate == untouched) == untouched

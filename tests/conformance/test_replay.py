@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-
-from tests.conformance.planted import Planted, cases
 from vnethash.conformance import records
 from vnethash.conformance.check import check
 from vnethash.conformance.replay import replay
@@ -13,6 +11,8 @@ from vnethash.spec.errors import FormatError, TargetUnavailable
 from vnethash.spec.outcome import Outcome
 from vnethash.spec.readings import Readings
 from vnethash.targets.base import Errored
+
+from tests.conformance.planted import Planted, cases
 
 
 def finding(readings: Readings) -> records.Finding:

@@ -60,8 +60,8 @@ def test_a_test_file_stands_in_the_folder_of_what_it_tests(path: Path) -> None:
     assert folders[0] in (*PACKAGES, "quality", "docs")
 
 
-
 def test_no_two_modules_that_tests_share_have_one_name() -> None:
     """They are imported by their bare names (pythonpath in pyproject.toml)."""
-    shared = [path.name for path in TESTS if path.parent.name != "bench" and not path.name.startswith(("test_", "conf"))]
+    paths = [path for path in TESTS if path.parent.name != "bench"]
+    shared = [path.name for path in paths if not path.name.startswith(("test_", "conftest"))]
     assert len(shared) == len(set(shared))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from vnethash.conformance import records
 from vnethash.conformance.check import check
 from vnethash.conformance.replay import replay

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from vnethash.conformance import records
 from vnethash.conformance.check import check
 from vnethash.conformance.judge import Expectations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import TargetUnavailable, UsageError
 from vnethash.spec.outcome import Observation
