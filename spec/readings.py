@@ -653,7 +653,7 @@ class InnerNotIp(IntEnum):
 
 
 class InnerCut(IntEnum):
-    """Tunnel with an inner packet that is cut short."""
+    """Tunnel with an inner packet that is cut short or malformed."""
 
     UNHASHED = 0
     OUTER = 1
