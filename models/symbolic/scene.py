@@ -1,0 +1,126 @@
+"""What a query is about: an unknown frame, its length, enabled types, readings; and what the model makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from vnethash.models.packet import Selection
+from vnethash.models.reference import NEGOTIATED, decide
+from vnethash.models.symbolic.terms import Graph, Value
+from vnethash.models.symbolic.translate import Frame, Row, Translator
+from vnethash.spec.constants import ALL_HASH_TYPES, ALL_TUNNEL_TYPES
+from vnethash.spec.questions import load_questions
+from vnethash.spec.readings import Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FunctionType
+
+
+def enough_turns(most: int) -> dict[str, int]:
+    """Return turns of each loop that suffice for frames of up to `most` bytes; that they do is proved, not believed.
+
+    A tag and a label have 4 bytes, an IPv6 header ends at 54 or later, an extension header has 8 bytes, an option 1.
+    """
+    return {
+        "link.skip_tags": max(1, (most - 10) // 4), "link.shim": max(1, (most - 10) // 4), "ipv4.source_route": 40,
+        "ipv6.ipv6": max(1, (most - 46) // 8), "options.home_address": max(1, most - 54),
+        "options.plain_home": max(1, most - 72),
+    }
+
+
+LENGTH, TYPES, HAS_TUNNELS, TUNNELS = "length", "types", "negotiated", "tunnels"
+
+
+@dataclass
+class Scene:
+    """Unknowns of one query.
+
+    Attributes:
+        most: the greatest length in bytes of a frame.
+        least: the smallest length.
+        turns: turns of each loop, by function as in "ipv6.ipv6"; of others, those of `enough_turns`.
+        types: the enabled hash types, None for unknown ones.
+        tunnels: what `enabled_tunnels` returns (0: not negotiated), None for unknown.
+        frame_reads: whether reads outside the frame are recorded.
+        known: bytes of the frame that are given, by offset.
+    """
+
+    most: int
+    least: int = 0
+    turns: Mapping[str, int] = field(default_factory=dict)
+    types: int | None = None
+    tunnels: int | None = 0
+    frame_reads: bool = False
+    known: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.graph = Graph(self.known)
+        self.length: Value = self.graph.integer(LENGTH, self.least, self.most)
+        turns = {**enough_turns(self.most), **self.turns}
+        self.translator = Translator(self.graph, turns, frame_reads=self.frame_reads)
+        self.type_bits: Value = self.graph.integer(TYPES, 0, ALL_HASH_TYPES) if self.types is None else self.types
+        self.tunnel_bits: Value = self.tunnels or 0
+        if self.tunnels is None:
+            kinds = self.graph.integer(TUNNELS, 0, ALL_TUNNEL_TYPES)
+            enabled = self.graph.bit_or(kinds, NEGOTIATED)
+            self.tunnel_bits = self.graph.choose(self.graph.truth(HAS_TUNNELS), enabled, 0)
+
+    def readings(self, chosen: Mapping[str, int] | None = None) -> Row:
+        """Return readings, by field: those that are chosen as numbers, the others unknown."""
+        values: list[Value] = []
+        for question in load_questions().values():
+            if chosen is not None and question.field in chosen:
+                values.append(chosen[question.field])
+            else:
+                values.append(self.graph.integer(question.field, 0, len(question.readings) - 1))
+        return Row(Readings, tuple(values))
+
+    def decide(self, readings: Row) -> Row:
+        """Return the selection under readings, a `Selection`."""
+        arguments = (Frame(self.length), self.length, self.type_bits, self.tunnel_bits, readings)
+        row = self.translator.call(cast("FunctionType", decide), *arguments)
+        assert isinstance(row, Row)
+        assert row.kind is Selection
+        return row
+
+    def octet(self, offset: Value) -> Value:
+        """Return a byte as `reference.hash_input` does: 0 behind the end of the frame."""
+        return self.graph.choose(self.graph.less(offset, self.length), self.graph.byte(offset), 0)
+
+    def differ(self, first: Row, second: Row) -> Value:
+        """Say whether two selections differ in the report or in a byte of the hash input."""
+        graph = self.graph
+        one, other = Selection(*first.values), Selection(*second.values)  # type: ignore[arg-type]
+        hashed = graph.negate(graph.equal(one.report, 0))
+        result = graph.negate(graph.equal(one.report, other.report))
+        bytes_differ: Value = False
+        for left, right in ((one.source, other.source), (one.destination, other.destination)):
+            bytes_differ = graph.either(bytes_differ, self._range_differs(left, right, 0, 4))
+            long = self._range_differs(left, right, 4, 16)
+            bytes_differ = graph.either(bytes_differ, graph.both(graph.equal(one.size, 16), long))
+        has, also = (graph.negate(graph.equal(ports, 0)) for ports in (one.ports, other.ports))
+        ports_differ = self._range_differs(one.ports, other.ports, 0, 4)
+        bytes_differ = graph.either(bytes_differ, graph.negate(graph.equal(has, also)))
+        bytes_differ = graph.either(bytes_differ, graph.both(graph.both(has, also), ports_differ))
+        # The report implies the size of the addresses, so equal reports come with equal sizes (proved in the tests).
+        return graph.either(result, graph.both(hashed, bytes_differ))
+
+    def _range_differs(self, left: Value, right: Value, start: int, stop: int) -> Value:
+        result: Value = False
+        if left is right:
+            return result
+        for step in range(start, stop):
+            one = self.octet(self.graph.add(left, step))
+            other = self.octet(self.graph.add(right, step))
+            result = self.graph.either(result, self.graph.negate(self.graph.equal(one, other)))
+        # Bytes at the same place do not differ; the solver is told, because it would take long to see it.
+        return self.graph.both(self.graph.negate(self.graph.equal(left, right)), result)
+
+    def overrun(self) -> Value:
+        """Say whether some loop would go on behind its bound, in what was translated so far."""
+        result: Value = False
+        for condition in self.translator.log.unwinding.values():
+            result = self.graph.either(result, condition)
+        return result
