@@ -44,6 +44,7 @@ class Profile:
         satisfied: the constraints that the readings satisfy.
         violated: those that they do not, so that no one set of readings explains all.
         spoke: field -> number of answers that depend on the question.
+        others: for each open reading, (field, number), a full set of readings with it that explains the same.
     """
 
     readings: Mapping[str, int]
@@ -51,6 +52,7 @@ class Profile:
     satisfied: frozenset[Constraint]
     violated: frozenset[Constraint]
     spoke: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[tuple[str, int], Mapping[str, int]] = field(default_factory=dict)
 
     def as_readings(self) -> Readings:
         """Return the readings as the model takes them."""
@@ -95,14 +97,10 @@ def find_profile(constraints: Iterable[Constraint]) -> Profile:
             optimizer.add_soft(z3.Not(bit), _cost(name, number))
     optimizer.check()
     model = optimizer.model()
-    readings = dict(literal)
-    for name, bits in variables.items():
-        readings[name] = next(
-            (number for number, bit in enumerate(bits) if z3.is_true(model.eval(bit, model_completion=True))), 0
-        )
+    readings = {**literal, **_chosen(model, variables)}
     kept = frozenset(constraint for constraint in counts if satisfied(constraint, readings))
-    possible = _possible(asked, variables, [terms[constraint] for constraint in kept], readings)
-    return Profile(readings, possible, kept, frozenset(counts) - kept, dict(spoke))
+    possible, others = _possible(asked, variables, [terms[constraint] for constraint in kept], readings)
+    return Profile(readings, possible, kept, frozenset(counts) - kept, dict(spoke), others)
 
 
 def _term(
@@ -122,8 +120,8 @@ def _term(
 
 def _possible(
     asked: list[str], variables: Mapping[str, list[z3.BoolRef]], kept: list[z3.BoolRef], readings: Mapping[str, int]
-) -> dict[str, frozenset[int]]:
-    """Return the readings that the satisfied answers leave open.
+) -> tuple[dict[str, frozenset[int]], dict[tuple[str, int], dict[str, int]]]:
+    """Return the readings that the satisfied answers leave open, and for each a full set of readings with it.
 
     A reading is open if some full set of readings with it explains the same answers and is not much odder than the
     profile: it may cost one unsupported reading more. So nothing is called settled, and nobody accused, on evidence
@@ -144,14 +142,32 @@ def _possible(
     plain.add(explains.assertions())
     plain.add(z3.PbLe(costs, spent + _SLACK))
     possible = {}
+    others = {}
     for name in asked:
         numbers = {readings[name]}
         for number, bit in enumerate(variables[name]):
             # What no set of readings explains is quickly said; what is too hard to say stays open.
-            if number != readings[name] and explains.check(bit) != z3.unsat and plain.check(bit) != z3.unsat:
+            if number == readings[name] or explains.check(bit) == z3.unsat:
+                continue
+            answer = plain.check(bit)
+            if answer != z3.unsat:
                 numbers.add(number)
+            if answer == z3.sat:
+                others[name, number] = {**readings, **_chosen(plain.model(), variables)}
         possible[name] = frozenset(numbers)
-    return possible
+    return possible, others
+
+
+def _chosen(model: z3.ModelRef, variables: Mapping[str, list[z3.BoolRef]]) -> dict[str, int]:
+    """Return the readings that a model of the solver has."""
+    import z3  # noqa: PLC0415
+
+    return {
+        name: next(
+            (number for number, bit in enumerate(bits) if z3.is_true(model.eval(bit, model_completion=True))), 0
+        )
+        for name, bits in variables.items()
+    }
 
 
 def _cost(name: str, number: int) -> int:

@@ -1,7 +1,7 @@
 """Numbers of the hashing text: feature bits, hash types, report values, tunnel types, control commands.
 
-Sources: virtio 1.4 sections 5.1.3 (feature bits), 5.1.6.4.3 (hash types), 5.1.6.4.4 (report values),
-5.1.6.5 (control commands); clause ids FB-*, HT-*, REP-4, TUN-4, MQ-3, CTX-4 of `clauses.toml`.
+Sources: virtio 1.4 sections 5.1.3 (feature bits), 5.1.9.4.3 (hash types), 5.1.9.4.5 (report values),
+5.1.9.5 (control commands; these are 5.1.6.x in 1.2 and 1.3); clauses FB-*, HT-*, REP-4, TUN-4, MQ-3, CTX-4.
 """
 
 from __future__ import annotations

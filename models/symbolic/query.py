@@ -135,7 +135,7 @@ def distinguish(
     """
     question = load_questions().get(identifier)
     if question is None:
-        raise UsageError(f"no question {identifier!r}", hint="see vnethash spec questions")
+        raise UsageError(f"no question {identifier!r}", hint="see vnethash spec list")
     if set(links or ()) - set(ALL_LINKS):
         raise UsageError(f"links: only {', '.join(ALL_LINKS)}")
     pair = (question.index(first), question.index(second))
