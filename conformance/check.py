@@ -126,6 +126,10 @@ def check(
             run = run_suite(target, cases, progress.advance)
             summary.interrupted = run.interrupted
             _report(target, f"T{position}", run, expectations, sink, progress, summary)
+        except KeyboardInterrupt:
+            summary.interrupted = True
+            sink(_not_driven(name, "interrupted before its answers were judged"))
+            summary.conclusions[name] = "not-driven"
         finally:
             target.close()
     sink(
@@ -153,7 +157,15 @@ def _report(
     progress.stage(target.name, "reducing", len(groups))
     prober = Prober(target, reduces=not run.ended and not run.interrupted)
     for group in groups:
-        sink(_finding(prober, f"{label}.{group.slug}", group, judgement, expectations))
+        identifier = f"{label}.{group.slug}"
+        try:
+            finding = _finding(prober, identifier, group, judgement, expectations)
+        except KeyboardInterrupt:
+            # What was found is told all the same, with the frames as they are.
+            summary.interrupted = True
+            prober.reduces = False
+            finding = _finding(prober, identifier, group, judgement, expectations)
+        sink(finding)
         summary.findings += 1
         progress.advance(1)
     conclusion, reason = judgement.conclusion, judgement.reason

@@ -181,3 +181,16 @@ def test_ctrl_c_keeps_what_was_answered_and_says_so() -> None:
     assert summary.interrupted
     assert "fragment-flags" in findings(stream)
     assert sum(isinstance(record, records.Case) for record in stream) == len(FRAMES)
+
+
+def test_ctrl_c_while_a_witness_is_reduced_keeps_every_finding() -> None:
+    class Impatient(Planted):
+        def run(self, frames: Sequence[bytes]) -> list[Result]:
+            if len(frames) == 1:
+                raise KeyboardInterrupt
+            return super().run(frames)
+
+    summary, stream = run(Impatient(readings=Readings(fragment_flags=1, port_protocols=1)))
+    assert summary.interrupted
+    assert set(findings(stream)) == {"fragment-flags", "port-protocols"}
+    assert conclusions(stream) == {"planted": "deviates"}
