@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vnethash.conformance.records import Shown
     from vnethash.conformance.suite import Case
     from vnethash.spec.configuration import Configuration
+    from vnethash.spec.questions import Question
+    from vnethash.spec.readings import Readings
     from vnethash.targets.base import Target
 
 
@@ -117,10 +119,11 @@ class _Namer:
         self.observes = (first.capabilities.observes, second.capabilities.observes)
         self.both = self.observes[0] & self.observes[1]
         self.profiles = (one, two)
+        # Only what the answers settle names a difference: no reading that one may have is open to the other.
         self.parted = [
             question
             for question in load_questions().values()
-            if one.readings[question.field] != two.readings[question.field]
+            if not _open(one, question.field) & _open(two, question.field)
         ]
 
     def agree(self, one: Observation, two: Observation) -> bool:
@@ -141,17 +144,39 @@ class _Namer:
         if matches(outcome(frame, configuration, readings[0]), one, self.observes[0]) and matches(
             outcome(frame, configuration, readings[1]), two, self.observes[1]
         ):
-            for question in self.parted:
-                theirs = {question.field: self.profiles[1].readings[question.field]}
-                given = outcome(frame, configuration, readings[0]._replace(**theirs))
-                if matches(given, two, self.observes[1]):
-                    return Difference(
-                        question.id, question.title,
-                        question.readings[self.profiles[0].readings[question.field]].words,
-                        question.readings[self.profiles[1].readings[question.field]].words,
-                    )
+            needed = self._needed(frame, configuration, readings[0], two)
+            if needed:
+                question = needed[0]
+                also = f" (with {', '.join(other.id for other in needed[1:])})" if needed[1:] else ""
+                return Difference(
+                    question.id, question.title + also,
+                    question.readings[self.profiles[0].readings[question.field]].words,
+                    question.readings[self.profiles[1].readings[question.field]].words,
+                )
         first, second = self._words(one, self.observes[0]), self._words(two, self.observes[1])
-        return Difference(f"{first}-{second}".replace(" ", "-"), "no single question names this", first, second)
+        return Difference(f"{first}-{second}".replace(" ", "-"), "no question names this", first, second)
+
+    def _needed(
+        self, frame: bytes, configuration: Configuration, readings: Readings, shown_by_second: Observation
+    ) -> list[Question]:
+        """Return the fewest questions found on which the first, given the second's readings, would answer like it."""
+
+        def agrees(questions: list[Question]) -> bool:
+            theirs = {question.field: self.profiles[1].readings[question.field] for question in questions}
+            given = outcome(frame, configuration, readings._replace(**theirs))
+            return matches(given, shown_by_second, self.observes[1])
+
+        if not agrees(self.parted):
+            return []
+        for question in self.parted:
+            if agrees([question]):
+                return [question]
+        needed = list(self.parted)
+        for question in self.parted:
+            fewer = [other for other in needed if other is not question]
+            if agrees(fewer):
+                needed = fewer
+        return needed
 
     @staticmethod
     def _words(observation: Observation, observes: frozenset[str]) -> str:
@@ -161,6 +186,10 @@ class _Namer:
         if hashed is None:
             return "another queue"
         return "hashed" if hashed else "not hashed"
+
+
+def _open(profile: Profile, field: str) -> frozenset[int]:
+    return profile.possible.get(field, frozenset({profile.readings[field]}))
 
 
 def _shrink(difference: Difference, probers: tuple[Prober, Prober], namer: _Namer) -> None:

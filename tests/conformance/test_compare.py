@@ -42,5 +42,5 @@ def test_a_difference_that_no_reading_names_is_told_by_what_was_shown() -> None:
 
     found = compare(Planted(name="one"), Planted(blind, name="two"), cases((2,)))
     (difference,) = found.differences
-    assert "no single question" in difference.title
+    assert "no question names this" in difference.title
     assert difference.second == "reports NONE"
