@@ -20,6 +20,7 @@ COMMANDS = {
     "report": ("report", "draw the reports of a run again from its records"),
     "vectors": ("vectors", "the published vectors: list, export, lint"),
     "adapter": ("adapter", "scaffold an adapter, try one, serve any target through the protocol"),
+    "clarify": ("clarify", "the specification clarification report: open questions and words that would settle them"),
     "spec": ("spec", "clauses, questions and readings: list, show"),
 }
 

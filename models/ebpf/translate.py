@@ -41,12 +41,12 @@ def translate(code: bytes) -> Translation:
     instructions = decode(code)
     writer = _Writer()
     done: set[int] = set()
-    todo = [0]
-    while todo:
-        entry = todo.pop()
+    pending = [0]
+    while pending:
+        entry = pending.pop()
         if entry not in done:
             done.add(entry)
-            todo += _function(instructions, entry, writer)
+            pending += _function(instructions, entry, writer)
     return Translation("\n".join(writer.text), (0, *writer.pcs), instructions)
 
 
@@ -80,9 +80,9 @@ def _is_exit(item: Instruction) -> bool:
 
 def _leaders(instructions: tuple[Instruction | None, ...], entry: int) -> list[int]:
     """Return the first slots of the stretches of the function at `entry`, in order."""
-    leaders, seen, todo = {entry}, set[int](), [(entry, entry)]
-    while todo:
-        pc, source = todo.pop()
+    leaders, seen, pending = {entry}, set[int](), [(entry, entry)]
+    while pending:
+        pc, source = pending.pop()
         if pc in seen:
             continue
         seen.add(pc)
@@ -91,10 +91,10 @@ def _leaders(instructions: tuple[Instruction | None, ...], entry: int) -> list[i
             continue
         if _is_jump(item):
             leaders.add(item.target)
-            todo.append((item.target, pc))
+            pending.append((item.target, pc))
             if item.operation == isa.JA:
                 continue
-        todo.append((pc + 1 + item.wide, pc))
+        pending.append((pc + 1 + item.wide, pc))
     return sorted(leaders)
 
 
