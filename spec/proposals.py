@@ -1,0 +1,102 @@
+"""Words that would settle each question, and which traffic it concerns: `spec/proposals.toml`, one entry a question.
+
+The clarification report prints them; nothing computes with them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from vnethash.spec.errors import FormatError
+from vnethash.spec.questions import load_questions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Classes of traffic, the one that concerns most people first.
+TRAFFIC = {
+    "common": "ordinary hosts send it every day",
+    "occasional": "ordinary in some networks or configurations",
+    "rare": "legal, and hardly ever seen",
+    "malformed": "breaks an RFC or a rule for the driver",
+}
+
+_FILE = "proposals.toml"
+_FIELDS = {"id", "traffic", "affects", "words", "recommend", "why"}
+_KEYWORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What would settle a question.
+
+    Attributes:
+        id: the question.
+        traffic: a key of `TRAFFIC`.
+        affects: the frames or configurations that are concerned.
+        words: normative sentences.
+        recommend: the reading that they choose; something supports it.
+        why: one sentence.
+    """
+
+    id: str
+    traffic: str
+    affects: str
+    words: str
+    recommend: str
+    why: str
+
+
+@cache
+def load_proposals() -> Mapping[str, Proposal]:
+    """Read all proposals, by question; raises FormatError where the data is wrong or a question has none."""
+    return parse(files("vnethash.spec").joinpath(_FILE).read_text(encoding="utf-8"), where=f"spec/{_FILE}")
+
+
+def parse(text: str, *, where: str) -> Mapping[str, Proposal]:
+    """Read the text of such a file; strict: raises FormatError, saying where, for anything it does not expect."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"{where}: {error}") from None
+    if set(table) != {"proposal"}:
+        raise FormatError(f"{where}: expected entries [[proposal]] and nothing else")
+    proposals: dict[str, Proposal] = {}
+    for number, entry in enumerate(table["proposal"]):
+        proposal = _proposal(entry, f"{where}: proposal {number + 1}")
+        if proposal.id in proposals:
+            raise FormatError(f"{where}: {proposal.id} is there twice")
+        proposals[proposal.id] = proposal
+    for identifier in load_questions():
+        if identifier not in proposals:
+            raise FormatError(f"{where}: question {identifier} has no proposal")
+    return MappingProxyType(proposals)
+
+
+def _proposal(entry: dict[str, Any], where: str) -> Proposal:
+    if set(entry) != _FIELDS:
+        raise FormatError(f"{where}: field {sorted(set(entry) ^ _FIELDS)[0]!r} is unknown or missing")
+    for name, value in entry.items():
+        if not isinstance(value, str) or not value.strip():
+            raise FormatError(f"{where}: {name} must be words")
+    proposal = Proposal(**entry)
+    question = load_questions().get(proposal.id)
+    if question is None:
+        raise FormatError(f"{where}: there is no question {proposal.id!r}")
+    where = f"{where} ({proposal.id})"
+    if proposal.traffic not in TRAFFIC:
+        raise FormatError(f"{where}: traffic {proposal.traffic!r} is none of {', '.join(TRAFFIC)}")
+    if question.readings[question.index(proposal.recommend)].standing == "defect":
+        raise FormatError(f"{where}: nothing supports the reading {proposal.recommend!r}")
+    if not _KEYWORD.search(proposal.words):
+        raise FormatError(f"{where}: the words have no MUST, SHOULD or MAY")
+    for name in ("words", "why"):
+        if not getattr(proposal, name).endswith("."):
+            raise FormatError(f"{where}: {name} must be whole sentences")
+    return proposal
