@@ -167,6 +167,7 @@ def test_on_a_terminal_list_draws_tables_that_lose_nothing(width: int, monkeypat
 
     terminal = Terminal()
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LINES", "50")  # without it, rich gives a dumb terminal 80 columns
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(module.sys, "stdout", terminal)
