@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Clauses that only a target that shows reports can keep or break.
 _ABOUT_REPORTS = frozenset({"REP-1", "REP-2", "REP-3", "REP-4", "HDR-1", "FB-4"})
+#: In the reason of a witness that only the run showed.
+NOT_ALONE = "not shown when the frame is put alone"
 #: Allowed outcomes written out for one case; a frame that asks much has more.
 MOST_ALLOWED = 12
 
@@ -225,6 +227,7 @@ def _finding(
     observes = prober.target.capabilities.observes
     entry = min(group.entries, key=lambda entry: _rank(entry, group, judgement.profile, observes))
     frame, configuration = entry.answer.case.frame, entry.answer.configuration
+    observed, reason = None, entry.reason
     if group.cause != "error":
         shows = _shows(prober, group, judgement, expectations)
         best = _rank(entry, group, judgement.profile, observes)[:3]
@@ -240,8 +243,11 @@ def _finding(
 
         if still(frame, configuration):
             frame, configuration = reduce(frame, configuration, still)
-    observed = prober.observe(frame, configuration)
-    if observed is None and (frame, configuration) == (entry.answer.case.frame, entry.answer.configuration):
+            observed = prober.observe(frame, configuration)
+        elif prober.reduces:
+            # What came before the frame in the run mattered: the target keeps state.
+            reason = f"{reason}; {NOT_ALONE}".removeprefix("; ")
+    if observed is None:
         observed = entry.observation
     expected = expectations.of(frame, configuration)
     words = group.title
@@ -255,7 +261,7 @@ def _finding(
         identifier, prober.target.name, group.cause, group.title, list(group.clauses), words, len(group.entries),
         records.Witness(
             frame.hex(), configuration.to_json(), summarize(frame), decode(frame), explanation(frame, configuration),
-            allowed_list(expected.allowed), shown(observed), entry.reason,
+            allowed_list(expected.allowed), shown(observed), reason,
         ),
         question=group.question.id if group.question else "",
         reading=group.reading,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from vnethash.conformance.check import shown
+from vnethash.conformance.check import NOT_ALONE, shown
 from vnethash.conformance.findings import effect
 from vnethash.conformance.judge import Expectations
 from vnethash.conformance.matching import matches
@@ -67,6 +67,8 @@ def replay(finding: Finding, opener: Callable[[str], Target]) -> Replay:
     now = shown(result)
     if now == finding.witness.observed:
         return Replay("still there", now, finding.effect)
+    if NOT_ALONE in finding.witness.reason:
+        return Replay("cannot be replayed", now, "the target showed it only after other frames of its run")
     expected = Expectations().of(frame, configuration)
     if matches(expected.literal, result, observes) or (
         finding.cause != "reading" and expected.allowed.explained_by(lambda one: matches(one, result, observes))

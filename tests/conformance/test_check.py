@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from vnethash.conformance import records
 from vnethash.conformance.check import Summary, check
+from vnethash.conformance.replay import replay
 from vnethash.models.reference import outcome
 from vnethash.spec.errors import TargetDied, TargetUnavailable
 from vnethash.spec.readings import Readings
@@ -194,3 +195,20 @@ def test_ctrl_c_while_a_witness_is_reduced_keeps_every_finding() -> None:
     assert summary.interrupted
     assert set(findings(stream)) == {"fragment-flags", "port-protocols"}
     assert conclusions(stream) == {"planted": "deviates"}
+
+
+def test_what_only_the_run_showed_is_told_as_the_run_showed_it() -> None:
+    class Stateful(Planted):
+        def run(self, frames: Sequence[bytes]) -> list[Result]:
+            results = super().run(frames)
+            if len(frames) == 1:
+                return results
+            return [results[0], *results[:-1]]
+
+    _, stream = run(Stateful())
+    found = findings(stream)
+    assert found
+    for finding in found.values():
+        assert "not shown when the frame is put alone" in finding.witness.reason
+        assert finding.witness.observed is not None
+        assert replay(finding, lambda _: Stateful()).verdict == "cannot be replayed"
