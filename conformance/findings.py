@@ -130,6 +130,9 @@ def _reading_groups(judgement: Judgement, observes: frozenset[str]) -> Iterable[
                 )
             ):
                 group.entries.append(entry)
+        if group.cause == "defect" and not any(entry.definite for entry in group.entries):
+            # Each of these answers is allowed by some text; only together do they leave nothing but this reading.
+            group.cause = "inconsistent"
         # A reading of which every answer is as the literal text has it accuses nobody; the profile names it.
         if any(not _is_literal(entry, observes) for entry in group.entries):
             yield group

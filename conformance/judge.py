@@ -62,7 +62,8 @@ class Judged:
     """One answer with its verdict.
 
     `constraint` holds the readings under which the observation follows (None: under all; empty: under none), `readings`
-    those that make it pass, `clause` what it fails.
+    those that make it pass, `clause` what it fails. `definite` is a failure that no supported reading allows; one that
+    is not is told as a failure because the target's other answers leave only an unsupported reading for it.
     """
 
     answer: Answer
@@ -73,6 +74,13 @@ class Judged:
     clause: str = ""
     reason: str = ""
     consistent: bool = True
+    definite: bool = False
+
+    @property
+    def unsupported(self) -> list[str]:
+        """The fields of the questions whose unsupported readings explain the answer."""
+        questions = questions_by_field()
+        return [name for name, number in (self.readings or {}).items() if number not in questions[name].allowed]
 
     @property
     def observation(self) -> Observation | None:
@@ -133,6 +141,7 @@ def _verdict(
         return Judged(answer, expected, "pass", constraint, consistent=_consistent(constraint, profile))
     if not constraint and not expected.full.complete:
         return Judged(answer, expected, "skipped", reason="too many questions in one frame to judge it")
+    definite = not expected.allowed.explained_by(lambda outcome: matches(outcome, result, observes))
     if satisfied(constraint, profile.readings):
         taken = _taken(constraint, profile)
         questions = questions_by_field()
@@ -141,11 +150,14 @@ def _verdict(
             return Judged(answer, expected, "pass-under", constraint, readings=taken)
         question = questions[unsupported[0]]
         words = question.readings[taken[question.field]].words
-        return Judged(answer, expected, "fail", constraint, taken, question.clauses[0], words)
-    if expected.allowed.explained_by(lambda outcome: matches(outcome, result, observes)):
+        return Judged(
+            answer, expected, "fail", constraint, taken, question.clauses[0], words, definite=definite
+        )
+    if not definite:
         reason = "allowed by itself, but no one set of readings explains it together with the other answers"
         return Judged(answer, expected, "fail", constraint, None, expected.clause, reason, consistent=False)
-    return Judged(answer, expected, "fail", constraint, None, expected.clause, "no reading explains this answer")
+    reason = "no reading explains this answer"
+    return Judged(answer, expected, "fail", constraint, None, expected.clause, reason, definite=True)
 
 
 def _consistent(constraint: Constraint | None, profile: Profile) -> bool:
@@ -171,16 +183,24 @@ def _conclude(judged: tuple[Judged, ...], profile: Profile) -> tuple[Conclusion,
     if not seen:
         return "not-driven", "no case could be put to it"
     broken = sum(entry.verdict in {"error", "timeout"} for entry in judged)
-    # An answer that is allowed by itself and breaks the profile mixes readings; any other failure deviates.
-    deviating = sum(entry.verdict == "fail" and entry.consistent for entry in judged)
-    mixed = sum(not entry.consistent for entry in judged)
-    if deviating or broken:
+    definite = sum(entry.definite for entry in judged)
+    # An unsupported reading accuses only where one answer at least cannot be had otherwise; an answer that is allowed
+    # by itself and fits no such cause mixes readings.
+    proven = {name for entry in judged if entry.definite for name in entry.unsupported}
+    loose = [entry for entry in judged if entry.verdict == "fail" and not entry.definite]
+    along = sum(bool(proven & set(entry.unsupported)) for entry in loose)
+    mixed = sum(not entry.consistent for entry in judged) + sum(
+        entry.consistent and not proven & set(entry.unsupported) for entry in loose
+    )
+    if definite or broken:
         parts = []
-        if deviating:
-            parts.append(f"{deviating} answers that no reading of the text allows")
+        if definite:
+            parts.append(f"{definite} answers that no reading of the text allows")
+        if along:
+            parts.append(f"{along} that have the same causes")
         if broken:
             parts.append(f"{broken} cases without an answer")
-        return "deviates", " and ".join(parts)
+        return "deviates", ", ".join(parts)
     if mixed:
         return "inconsistent", f"{mixed} answers are allowed one by one, but by no one set of readings"
     if profile.literal():

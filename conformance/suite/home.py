@@ -84,6 +84,10 @@ def full() -> Iterator[Draft]:
     frame = [("A Home Address, a type 2 routing header and TCP over IPv6",
               ethernet(ipv6(home_options(), routing(), TCP)))]
     yield from drafts("which addresses are hashed", frame, (ALL,))
+    # With a route beside it and at 8n+6, no reading but a limit of options loses this Home Address.
+    frame = [("A type 2 routing header, a Home Address behind 36 Pad1 and UDP over IPv6",
+              ethernet(ipv6(routing(), destination_options(pad1(36), home_address()), UDP)))]
+    yield from drafts("is the Home Address found", frame, (UDP_EX | UDPV6, IP_EX | IPV6))
 
 
 def places() -> list[Chain]:

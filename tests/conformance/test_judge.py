@@ -90,3 +90,17 @@ def test_what_was_not_shown_stays_open() -> None:
     found = judgement(Planted(readings=Readings(ex_label=1), observes=["queue", "value"]))
     assert found.conclusion == "conforms"
     assert "ex_label" not in found.profile.possible
+
+
+def test_an_unsupported_reading_accuses_only_where_an_answer_cannot_be_had_otherwise() -> None:
+    found = judgement(Planted(readings=Readings(fragment_flags=1)))
+    definite = [entry for entry in found.judged if entry.definite]
+    assert {entry.answer.case.comment for entry in definite} == {"TCP over IPv4 with DF"}
+    assert found.reason.startswith(f"{len(definite)} answers that no reading of the text allows")
+    for entry in found.judged:
+        if entry.definite:
+            observation = entry.observation
+            assert observation is not None
+            assert observation.value not in {told.value for told in entry.expected.allowed.outcomes()} or (
+                observation.report not in {told.report for told in entry.expected.allowed.outcomes()}
+            )
