@@ -119,7 +119,7 @@ def load_cases(suite: str, clauses: Sequence[str], questions: Sequence[str]) -> 
         cases = [case for case in cases if set(clauses) & set(case.clauses)]
         label += f", clauses {' '.join(clauses)}"
     if questions:
-        from vnethash.conformance.judge import Expectations  # noqa: PLC0415
+        from vnethash.models.expectations import Expectations  # noqa: PLC0415
         from vnethash.spec.questions import load_questions  # noqa: PLC0415
 
         known = load_questions()

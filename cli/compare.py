@@ -20,8 +20,8 @@ def compare(first: str, second: str, suite: str, as_json: bool, quiet: bool) -> 
     """
     from vnethash.cli.check import Bars, load_cases  # noqa: PLC0415
     from vnethash.conformance.compare import compare as run_compare  # noqa: PLC0415
-    from vnethash.conformance.describe import summarize  # noqa: PLC0415
     from vnethash.conformance.wording import outcome_words  # noqa: PLC0415
+    from vnethash.models.summarize import summarize  # noqa: PLC0415
     from vnethash.targets.registry import open_target  # noqa: PLC0415
 
     _, cases = load_cases(suite, (), ())

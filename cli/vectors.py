@@ -46,8 +46,8 @@ def list_(
     On a terminal this draws a table; into a pipe it writes one line a case, fields separated by tabs: id, clauses,
     questions, headers, comment.
     """
-    from vnethash.conformance.describe import summarize  # noqa: PLC0415
     from vnethash.conformance.suite import told_apart  # noqa: PLC0415
+    from vnethash.models.summarize import summarize  # noqa: PLC0415
 
     cases = _filtered(_cases(suite), clauses, types)
     _known_questions(questions)

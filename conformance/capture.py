@@ -11,15 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.wording import (
-    allowed_words,
-    clip,
-    configuration_words,
-    count,
-    observed_words,
-    one_line,
-    replay_command,
-)
+from vnethash.conformance.wording import allowed_words, configuration_words, observed_words, replay_command
+from vnethash.spec.text import clip, count, one_line
 
 if TYPE_CHECKING:
     from vnethash.conformance.records import Finding

@@ -10,23 +10,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from vnethash.conformance import records
 from vnethash.conformance.describe import decode
-from vnethash.conformance.describe import summarize as summarize_once
-from vnethash.conformance.findings import (
-    Group,
-    company,
-    effect,
-    find_groups,
-    mixed_cause,
-    shows_reading,
-    unexplained_cause,
-)
-from vnethash.conformance.judge import LITERAL, Expectations, Expected, Judged, Judgement, judge
-from vnethash.conformance.matching import matches
-from vnethash.conformance.profile import satisfied
-from vnethash.conformance.reduce import reduce
+from vnethash.conformance.findings import Group, find_groups
+from vnethash.conformance.judge import Judged, Judgement, judge
 from vnethash.conformance.runner import Run, run_suite
+from vnethash.models.causes import company, effect, mixed_cause, shows_reading, unexplained_cause
 from vnethash.models.events import RULES, steps
+from vnethash.models.expectations import LITERAL, Expectations, Expected
+from vnethash.models.matching import matches
+from vnethash.models.reduce import reduce
 from vnethash.models.reference import ANY_VALUE, decide, enabled_tunnels, outcome
+from vnethash.models.summarize import summarize as summarize_once
+from vnethash.models.symbolic.profile import satisfied
 from vnethash.spec.errors import TargetError, VnethashError
 from vnethash.spec.outcome import Observation, Outcome
 from vnethash.spec.questions import load_questions, questions_by_field
@@ -35,9 +29,9 @@ from vnethash.targets.base import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vnethash.conformance.profile import Profile
     from vnethash.conformance.suite import Case
     from vnethash.models.allowed import Expectation
+    from vnethash.models.symbolic.profile import Profile
     from vnethash.spec.configuration import Configuration
     from vnethash.targets.base import Target
 

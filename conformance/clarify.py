@@ -19,17 +19,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from vnethash.conformance.describe import summarize
 from vnethash.conformance.suite import numbered
 from vnethash.conformance.suite.coverage import CONTEXTS, Pair, reach
-from vnethash.conformance.wording import STANDINGS, clip, configuration_words, count, one_line, settled_words
+from vnethash.conformance.wording import STANDINGS, configuration_words, settled_words
 from vnethash.models.allowed import dialect
 from vnethash.models.reference import conclude, decide, dissect, enabled_tunnels, hash_input
+from vnethash.models.summarize import summarize
 from vnethash.spec.clauses import did_you_mean, load
 from vnethash.spec.configuration import Configuration, report_name
 from vnethash.spec.errors import UsageError
 from vnethash.spec.proposals import TRAFFIC, load_proposals
 from vnethash.spec.questions import load_dialects, load_questions
+from vnethash.spec.text import clip, count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

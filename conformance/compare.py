@@ -10,22 +10,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vnethash.conformance.check import Prober, Progress, Silent, shown
-from vnethash.conformance.findings import is_hashed
-from vnethash.conformance.judge import Expectations, judge
-from vnethash.conformance.matching import fit, matches
-from vnethash.conformance.reduce import reduce
+from vnethash.conformance.judge import judge
 from vnethash.conformance.runner import Answer, Run, run_suite
+from vnethash.models.causes import is_hashed
+from vnethash.models.expectations import Expectations
+from vnethash.models.matching import matches
+from vnethash.models.reduce import reduce
 from vnethash.models.reference import outcome
 from vnethash.spec.configuration import report_name
 from vnethash.spec.outcome import Observation
 from vnethash.spec.questions import load_questions
+from vnethash.targets.fitting import fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vnethash.conformance.profile import Profile
     from vnethash.conformance.records import Shown
     from vnethash.conformance.suite import Case
+    from vnethash.models.symbolic.profile import Profile
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.questions import Question
     from vnethash.spec.readings import Readings

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from vnethash.conformance.records import Cause, Conclusion, Finding
-from vnethash.conformance.wording import count, one_line
 from vnethash.spec.errors import EXIT_DEVIATIONS, EXIT_OK, FormatError, UsageError
+from vnethash.spec.text import count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

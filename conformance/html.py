@@ -20,14 +20,9 @@ from vnethash.conformance.wording import (
     STANDINGS,
     HexRow,
     all_allowed_words,
-    clip,
     configuration_words,
-    count,
     hex_rows,
-    natural,
     observed_words,
-    one_line,
-    plain,
     readings_words,
     replay_command,
     settled_words,
@@ -37,6 +32,7 @@ from vnethash.conformance.wording import (
 from vnethash.spec.clauses import load
 from vnethash.spec.configuration import report_name
 from vnethash.spec.questions import load_questions
+from vnethash.spec.text import clip, count, natural, one_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.judge import Expectations
-from vnethash.conformance.matching import fit, matches
-from vnethash.conformance.profile import Constraint, Profile, find_profile
 from vnethash.conformance.runner import run_suite
+from vnethash.models.expectations import Expectations
+from vnethash.models.matching import matches
+from vnethash.models.symbolic.profile import Constraint, Profile, find_profile
 from vnethash.spec.errors import TargetDied
 from vnethash.spec.outcome import Observation
 from vnethash.spec.questions import questions_by_field
+from vnethash.targets.fitting import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

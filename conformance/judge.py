@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.matching import matches
-from vnethash.conformance.profile import Constraint, Profile, find_profile, satisfied
-from vnethash.models.allowed import Expectation, dialect, expectation, offered_readings
-from vnethash.models.events import RULES
-from vnethash.models.reference import decide, enabled_tunnels
-from vnethash.spec.outcome import Observation, Outcome
+from vnethash.models.matching import matches
+from vnethash.models.symbolic.profile import Constraint, Profile, find_profile, satisfied
+from vnethash.spec.outcome import Observation
 from vnethash.spec.questions import questions_by_field
 from vnethash.targets.base import Errored, Skipped, TimedOut
 
@@ -19,43 +16,7 @@ if TYPE_CHECKING:
 
     from vnethash.conformance.records import Conclusion, Kind
     from vnethash.conformance.runner import Answer
-    from vnethash.spec.configuration import Configuration
-
-LITERAL = dialect("literal")
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the text allows for a frame, and what else is known to be out there."""
-
-    full: Expectation
-    allowed: Expectation
-    literal: Outcome
-    clause: str
-    explained: dict[tuple[Observation, frozenset[str]], Constraint | None] = field(default_factory=dict)
-
-
-class Expectations:
-    """Expectations by frame and configuration, worked out once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[bytes, Configuration], Expected] = {}
-
-    def of(self, frame: bytes, configuration: Configuration) -> Expected:
-        """Return what is expected of a frame under a configuration."""
-        key = (frame, configuration)
-        if key not in self._known:
-            full = expectation(frame, configuration, offered_readings(defects=True))
-            literal = full.under(LITERAL._asdict())
-            selection = decide(
-                frame, len(frame), configuration.hash_types, enabled_tunnels(configuration), LITERAL
-            )
-            if literal is None:
-                raise AssertionError("the literal readings are the first that the tree follows")
-            allowed = full.within(offered_readings(defects=False))
-            self._known[key] = Expected(full, allowed, literal, RULES[selection.rule].sources[0])
-        return self._known[key]
-
+    from vnethash.models.expectations import Expectations, Expected
 
 @dataclass(frozen=True)
 class Judged:
@@ -120,11 +81,7 @@ def _constraint(answer: Answer, expected: Expected, observes: frozenset[str]) ->
     result = answer.result
     if not isinstance(result, Observation):
         return None
-    # Kept, because one suite is put to many targets, and most of them answer most cases alike.
-    if (result, observes) not in expected.explained:
-        alternatives = expected.full.explained_by(lambda outcome: matches(outcome, result, observes))
-        expected.explained[result, observes] = None if alternatives == ((),) else frozenset(alternatives)
-    return expected.explained[result, observes]
+    return expected.explained_by(result, observes)
 
 
 def _verdict(
@@ -141,7 +98,7 @@ def _verdict(
         return Judged(answer, expected, "pass", constraint, consistent=_consistent(constraint, profile))
     if not constraint and not expected.full.complete:
         return Judged(answer, expected, "skipped", reason="too many questions in one frame to judge it")
-    definite = not expected.allowed.explained_by(lambda outcome: matches(outcome, result, observes))
+    definite = not expected.is_allowed(result, observes)
     if satisfied(constraint, profile.readings):
         taken = _taken(constraint, profile)
         questions = questions_by_field()

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 from vnethash.conformance.wording import (
     all_allowed_words,
     configuration_words,
-    count,
     observed_words,
-    one_line,
-    plain,
     readings_words,
     settled_words,
     witness_words,
 )
+from vnethash.spec.text import count, one_line, plain
 
 if TYPE_CHECKING:
     from vnethash.conformance.records import Case

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from vnethash.conformance.check import NOT_ALONE, shown
-from vnethash.conformance.findings import effect
-from vnethash.conformance.judge import Expectations
-from vnethash.conformance.matching import matches
+from vnethash.models.causes import effect
+from vnethash.models.expectations import Expectations
+from vnethash.models.matching import matches
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import FormatError, TargetError
 from vnethash.spec.outcome import Observation

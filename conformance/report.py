@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 import msgspec
 from vnethash.conformance import records
 from vnethash.conformance.records import AnyRecord, Case, Finding, Footer, Header, Kind, TargetRecord, Witness
-from vnethash.conformance.wording import count, natural
 from vnethash.spec.errors import FormatError, UsageError, VnethashError
+from vnethash.spec.text import count, natural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnethash.conformance.matching import fit, is_legal
 from vnethash.spec.errors import TargetDied, TargetError, TargetTimeout
 from vnethash.targets.base import Errored, Refused, Result, Skipped
+from vnethash.targets.fitting import fit, is_legal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

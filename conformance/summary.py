@@ -14,16 +14,14 @@ from rich.table import Table
 from rich.text import Text
 from vnethash.conformance.report import REPORT, Report, TargetReport, gather
 from vnethash.conformance.wording import (
-    clip,
-    count,
     distinct_outcomes,
     observed_words,
-    one_line,
     replay_command,
     settled_words,
     witness_words,
 )
 from vnethash.spec.questions import load_questions
+from vnethash.spec.text import clip, count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

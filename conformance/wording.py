@@ -1,18 +1,15 @@
-"""The words that all reports share: outcomes, readings, configurations and frames as a person reads them.
-
-Text that came from a target or a file is cleaned here (`plain`), so that no report can be bent by it.
-"""
+"""The words that all reports share: outcomes, readings, configurations and frames as a person reads them."""
 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnethash.spec.configuration import Configuration, hash_type_names, report_name, tunnel_type_names
 from vnethash.spec.constants import MICROSOFT_KEY
 from vnethash.spec.errors import FormatError
+from vnethash.spec.text import count, one_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +33,6 @@ CAUSES = {
     "reading": "differs from the literal text, but a reading allows it",
 }
 
-_NATURAL = re.compile(r"(\d+)")
-
 
 class HexRow(NamedTuple):
     """Up to 16 bytes of a frame."""
@@ -46,43 +41,6 @@ class HexRow(NamedTuple):
     left: str
     right: str
     text: str
-
-
-def plain(text: str) -> str:
-    """Return the text with control characters written out, so that no terminal, XML or page is misled by them."""
-    if text.isprintable():
-        return text
-    return "".join(_visible(char) for char in text)
-
-
-def _visible(char: str) -> str:
-    if char.isprintable() or char in "\n\t":
-        return char
-    code = ord(char)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def one_line(text: str) -> str:
-    """Return the text cleaned and on one line."""
-    return " ".join(plain(text).split())
-
-
-def clip(text: str, length: int) -> str:
-    """Return at most `length` characters, with three dots where something was cut."""
-    return text if len(text) <= length else text[: max(length - 3, 0)] + "..."
-
-
-def count(number: int, noun: str) -> str:
-    """Return e.g. "1 case" or "1,204 cases"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key under which HT-10 comes after HT-9."""
-    parts = _NATURAL.split(text)
-    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part)
 
 
 def outcome_words(shown: Shown | None) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from vnethash.conformance.describe import LONGEST, decode, hexdump, summarize
+from vnethash.conformance.describe import decode, hexdump
 from vnethash.conformance.suite import load_suite
+from vnethash.models.summarize import LONGEST, summarize
 from vnethash.spec import craft
 from vnethash.spec.craft import ethernet, ipv4, ipv6, tcp, udp
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from vnethash.conformance.identify import MOST_PACKETS, identify
-from vnethash.conformance.judge import Expectations, judge
+from vnethash.conformance.judge import judge
 from vnethash.conformance.runner import run_suite
 from vnethash.conformance.suite import load_suite
 from vnethash.models.allowed import dialect
+from vnethash.models.expectations import Expectations
 from vnethash.spec.errors import TargetDied
 from vnethash.spec.readings import Readings
 from vnethash.targets.base import Errored

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from vnethash.conformance.judge import Expectations, Judgement, judge
+from vnethash.conformance.judge import Judgement, judge
 from vnethash.conformance.runner import run_suite
 from vnethash.models.allowed import dialect
+from vnethash.models.expectations import Expectations
 from vnethash.spec.questions import load_dialects, load_questions
 from vnethash.spec.readings import Readings
 

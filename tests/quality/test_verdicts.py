@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from vnethash.conformance import records
 from vnethash.conformance.check import check
-from vnethash.conformance.judge import Expectations
 from vnethash.conformance.suite import load_suite
+from vnethash.models.expectations import Expectations
 from vnethash.spec.questions import load_dialects, load_questions
 from vnethash.targets.exec.client import open_exec
 

@@ -6,7 +6,7 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vnethash.conformance.profile import Constraint, find_profile, satisfied
+from vnethash.models.symbolic.profile import Constraint, find_profile, satisfied
 
 FIELDS = {"vlan_tags": 5, "tcp_cut": 4, "atomic_fragment": 2}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from vnethash.conformance.diagnosis import diagnose
+from vnethash.models.diagnosis import diagnose
 from vnethash.models.toeplitz import toeplitz
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.constants import MICROSOFT_KEY

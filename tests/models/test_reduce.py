@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vnethash.conformance.reduce import reduce
+from vnethash.models.reduce import reduce
 from vnethash.models.reference import dissect
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.readings import Readings
