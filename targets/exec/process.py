@@ -7,26 +7,20 @@ has read its request, cannot stop us. It runs in a session of its own, dies with
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
-import functools
 import os
 import selectors
-import signal
-import subprocess
-import sys
-import threading
 import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
 from vnethash.spec.errors import ProtocolError, TargetDied, TargetTimeout
+from vnethash.targets.children import end_group, how_ended, spawn
 from vnethash.targets.exec.messages import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 #: Longest answer that is taken, in bytes.
 ANSWER_LIMIT = 16 << 20
@@ -35,7 +29,6 @@ STDERR_KEPT = 64 << 10
 
 _PIPE_SIZE = 1 << 20
 _CHUNK = 1 << 18
-_PR_SET_PDEATHSIG = 1
 #: How long we wait for an end that is announced already (stdout closed), in seconds.
 _MOMENT = 0.5
 _SMOKE = "`vnethash adapter smoke` shows what an adapter answers"
@@ -52,7 +45,7 @@ class Process:
     def __init__(self, name: str, argv: Sequence[str]) -> None:
         self.name = name
         try:
-            self._popen = _spawn(tuple(argv))
+            self._popen = spawn(tuple(argv))
         except (OSError, ValueError) as error:
             raise TargetDied(f"{name}: would not start: {_why(error, argv[0])}", hint=_start_hint(error)) from None
         self.pid = self._popen.pid
@@ -62,7 +55,7 @@ class Process:
         self._stdin: IO[bytes] = self._popen.stdin
         self._stdout: IO[bytes] = self._popen.stdout
         self._stderr: IO[bytes] = self._popen.stderr
-        self._finalizer = weakref.finalize(self, _end, self._popen)
+        self._finalizer = weakref.finalize(self, end_group, self._popen)
         self._out = memoryview(b"")
         self._in = bytearray()
         self._words = bytearray()
@@ -85,7 +78,7 @@ class Process:
 
     def ended(self) -> bool:
         """Tell whether it has ended already."""
-        return bool(_how_ended(self.pid))
+        return bool(how_ended(self.pid))
 
     def send(self, request: bytes) -> None:
         """Send a request, or what of it can be sent now; reading sends the rest."""
@@ -151,7 +144,7 @@ class Process:
         """Return how it ended ("ended with status 0"), "" if it still runs after `seconds`; reads stderr meanwhile."""
         end = time.monotonic() + seconds
         pause = 0.001
-        while not (how := _how_ended(self.pid)):
+        while not (how := how_ended(self.pid)):
             left = end - time.monotonic()
             if left <= 0:
                 return ""
@@ -256,75 +249,6 @@ def _read(stream: IO[bytes]) -> bytes | None:
         return os.read(stream.fileno(), _CHUNK)
     except BlockingIOError:
         return None
-
-
-def _how_ended(pid: int) -> str:
-    """Return how a child ended, "" if it runs; it stays a zombie, so that its id stays ours."""
-    try:
-        info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    except ChildProcessError:
-        return "ended"
-    if info is None:
-        return ""
-    if info.si_code == os.CLD_EXITED:
-        return f"ended with status {info.si_status}"
-    with contextlib.suppress(ValueError):
-        return f"was killed by {signal.Signals(info.si_status).name}"
-    return f"was killed by signal {info.si_status}"
-
-
-def _end(popen: subprocess.Popen[bytes]) -> None:
-    """Kill the process group while its leader is not yet reaped, then reap it."""
-    if popen.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(popen.pid, signal.SIGKILL)
-    for stream in (popen.stdin, popen.stdout, popen.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    if popen.returncode is None:
-        with contextlib.suppress(subprocess.TimeoutExpired):  # e.g. in uninterruptible sleep: not ours to wait for
-            popen.wait(5)
-
-
-def _spawn(argv: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """Start a child that dies with this process.
-
-    Linux ties that to the *thread* that started it, so anything but the main thread leaves it to one that stays.
-    """
-    if threading.current_thread() is threading.main_thread():
-        return _popen(argv)
-    return _spawner(os.getpid()).submit(_popen, argv).result()
-
-
-@functools.lru_cache(maxsize=1)
-def _spawner(_pid: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="vnethash-spawn")
-
-
-def _popen(argv: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        argv,
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=_die_with_parent(),  # noqa: PLW1509 - prctl alone, bound beforehand
-    )
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def set_death_signal() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(127)
-
-    return set_death_signal
 
 
 def _why(error: Exception, program: str) -> str:
