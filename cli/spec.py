@@ -49,10 +49,10 @@ def list_(
     from dataclasses import asdict  # noqa: PLC0415
 
     from vnethash.spec.clauses import load  # noqa: PLC0415
-    from vnethash.spec.questions import load_questions  # noqa: PLC0415
+    from vnethash.spec.questions import all_questions  # noqa: PLC0415
 
     clauses = _filtered(load().values(), strength, version, document, section)
-    questions = list(load_questions().values())
+    questions = list(all_questions().values())
     if strength or version or document or section:
         kept = {clause.id for clause in clauses}
         questions = [question for question in questions if kept.intersection(question.clauses)]
@@ -90,9 +90,9 @@ def show(ids: tuple[str, ...], *, as_json: bool) -> None:
     from dataclasses import asdict  # noqa: PLC0415
 
     from vnethash.spec.clauses import did_you_mean, load  # noqa: PLC0415
-    from vnethash.spec.questions import load_questions  # noqa: PLC0415
+    from vnethash.spec.questions import all_questions  # noqa: PLC0415
 
-    clauses, questions = load(), load_questions()
+    clauses, questions = load(), all_questions()
     known = {name.upper(): name for name in (*clauses, *questions)}
     chosen = []
     for given in ids:

@@ -2,6 +2,9 @@
 
 The data are the TOML files of `spec/open_questions/`. A question's readings are numbered in the order of the file; the
 first is the literal one. `spec/readings.py` is generated from them (`python -m vnethash.spec.generate`).
+
+Questions about what a device does with a packet and questions about what it does with commands (`device.toml`) are
+kept apart: the packet model is compiled and proved with the readings of the first alone.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from vnethash.spec.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Standing = Literal["text", "ancestor", "defect"]
 STANDINGS = ("text", "ancestor", "defect")
 
+_DEVICE = "device.toml"
+_DIALECTS = "dialects.toml"
 _QUESTION_FIELDS = {"id", "title", "asks", "clauses", "items", "area", "readings"}
 _READING_FIELDS = {"name", "standing", "words", "who"}
 
@@ -72,10 +77,30 @@ class Question:
 
 @cache
 def load_questions() -> Mapping[str, Question]:
-    """Read all questions, in the order of the files; raises FormatError naming file and entry."""
+    """Read the questions about packets, in the order of the files; raises FormatError naming file and entry."""
+    return _load(lambda name: name not in {_DIALECTS, _DEVICE})
+
+
+@cache
+def load_device_questions() -> Mapping[str, Question]:
+    """Read the questions about commands, features and headers, as `load_questions` does."""
+    return _load(lambda name: name == _DEVICE)
+
+
+@cache
+def all_questions() -> Mapping[str, Question]:
+    """Return the questions about packets and then those about the device; raises FormatError if an id occurs twice."""
+    packet, device = load_questions(), load_device_questions()
+    for name in device:
+        if name in packet:
+            raise FormatError(f"spec/open_questions/{_DEVICE}: question {name} is there twice")
+    return MappingProxyType({**packet, **device})
+
+
+def _load(wanted: Callable[[str], bool]) -> Mapping[str, Question]:
     questions: dict[str, Question] = {}
     for name, table in _tables():
-        if name == "dialects.toml":
+        if not wanted(name):
             continue
         for number, entry in enumerate(table.get("question", [])):
             question = _question(entry, f"spec/open_questions/{name}: question {number + 1}")
@@ -92,12 +117,18 @@ def questions_by_field() -> Mapping[str, Question]:
 
 
 @cache
+def all_by_field() -> Mapping[str, Question]:
+    """Return all questions by the name that they have in `Readings` or `DeviceReadings`."""
+    return MappingProxyType({question.field: question for question in all_questions().values()})
+
+
+@cache
 def load_dialects() -> Mapping[str, Mapping[str, int]]:
     """Read the dialects: name -> (question id -> number of the reading), every question in each."""
     questions = load_questions()
     dialects: dict[str, Mapping[str, int]] = {}
     for name, table in _tables():
-        if name != "dialects.toml":
+        if name != _DIALECTS:
             continue
         for dialect, entry in table["dialect"].items():
             readings = dict.fromkeys(questions, 0)

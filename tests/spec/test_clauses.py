@@ -10,15 +10,15 @@ from importlib.resources import files
 import pytest
 from vnethash.spec.clauses import KEYWORDS, PARTIES, STRENGTHS, Clause, clause, did_you_mean, load, parse
 from vnethash.spec.errors import FormatError, UsageError
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import all_questions
 
 CLAUSES = load()
 
 #: Area -> how many clauses the virtio document has in it.
 VIRTIO_AREAS = {
-    "FB": 12, "CFG": 14, "INIT": 2, "DP": 3, "HDR": 3, "RXB": 4, "RX": 6, "HC": 9, "HT": 3, "V4": 5, "V6": 5, "X6": 5,
+    "FB": 12, "CFG": 14, "INIT": 2, "DP": 3, "HDR": 3, "RXB": 4, "RX": 7, "HC": 9, "HT": 3, "V4": 5, "V6": 5, "X6": 5,
     "INN": 12, "TUN": 5, "REP": 4, "CVQ": 3, "MQ": 4, "ARS": 6, "HCF": 7, "RSS": 20, "CTX": 17, "FF": 9, "IPS": 2,
-    "LEG": 1, "GEN": 8, "REF": 13,
+    "LEG": 1, "GEN": 10, "REF": 13,
 }
 MICROSOFT_AREAS = {"T": 14, "F": 5, "I": 1, "S": 2, "C": 3, "O": 2, "H": 1, "P": 4, "N": 3, "L": 1, "X": 1}
 
@@ -74,7 +74,7 @@ def test_ids_are_the_keys() -> None:
 def test_every_area_is_there_with_consecutive_numbers() -> None:
     virtio = [one.id for one in CLAUSES.values() if one.document == "virtio"]
     assert {area: sum(name.split("-")[0] == area for name in virtio) for area in VIRTIO_AREAS} == VIRTIO_AREAS
-    assert len(virtio) == sum(VIRTIO_AREAS.values()) == 182
+    assert len(virtio) == sum(VIRTIO_AREAS.values()) == 185
     series: dict[str, list[int]] = {}
     for name in CLAUSES:
         match = re.fullmatch(r"(.*?)(\d+)", name)
@@ -142,7 +142,7 @@ def test_a_microsoft_section_is_cited_by_its_path() -> None:
 
 
 def test_every_clause_that_a_question_cites_exists() -> None:
-    for question in load_questions().values():
+    for question in all_questions().values():
         assert question.clauses, question.id
         for name in question.clauses:
             assert name in CLAUSES, f"{question.id} cites {name}"
