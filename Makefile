@@ -17,7 +17,7 @@ STAMP := $(VENV)/.set-up
 MOVED := $(if $(filter $(CURDIR),$(shell cat $(STAMP) 2>/dev/null)),,FORCE)
 
 .NOTPARALLEL:
-.PHONY: help run test lint ruff mypy layers generated bench setup set-up-run set-up-test typed clean FORCE
+.PHONY: help run test lint ruff mypy layers generated bench qemus setup set-up-run set-up-test typed clean FORCE
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -55,6 +55,9 @@ generated: $(STAMP)
 
 bench: $(STAMP)  ## how fast things are, as ratios to something simple in the same run
 	@$(BIN)/python tests/bench $(ARGS)
+
+qemus: $(STAMP)  ## fetch other versions of QEMU into the user's cache; ARGS="5.2 10.0" for some of them
+	@$(BIN)/python -m vnethash.targets.qemu.fetch $(ARGS)
 
 setup: $(STAMP)  ## .venv with vnethash (editable) and everything that it can use
 

