@@ -22,6 +22,7 @@ from vnethash.targets.base import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from mmap import mmap
 
 _NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "s390x": 351, "ppc64le": 361}
 
@@ -188,6 +189,33 @@ class KernelProgram:
                 append(self._refused())
             else:
                 append(words[1])
+        return results
+
+    def run_watched(
+        self, frames: Sequence[bytes], wanted: Sequence[bool], watched: mmap, copies: memoryview, size: int
+    ) -> list[int]:
+        """Return the low 16 bits of the return value for each frame, -1 where it is not wanted or the kernel refuses.
+
+        After frame i the first `size` bytes of `watched` are copied to row i + 1 of `copies`.
+        """
+        syscall, memmove = _syscall(False), ctypes.memmove
+        number, command, attr, size_of = self._attr.arguments
+        address, words = _address(self._frame), self._words
+        sizes, shift = self._sizes, 0 if sys.byteorder == "little" else 32
+        results: list[int] = []
+        append = results.append
+        at = size
+        for frame, run in zip(frames, wanted, strict=True):
+            answer = -1
+            if run:
+                length = len(frame)
+                memmove(address, frame, length)
+                sizes[1] = length << shift
+                if not syscall(number, command, attr, size_of):
+                    answer = words[1] & 0xFFFF
+            append(answer)
+            copies[at:at + size] = watched[:size]
+            at += size
         return results
 
     def _refused(self) -> Skipped:

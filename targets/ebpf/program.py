@@ -31,6 +31,7 @@ from vnethash.targets.ebpf.bpf import MAX_FRAME, KernelProgram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from mmap import mmap
 
 #: Entries of the table that recovery of the hash value needs.
 TABLE_LENGTH = 128
@@ -137,6 +138,16 @@ class KernelEngine:
         """Run over frames; a frame that the kernel refuses to run is Skipped."""
         return list(self._kernel.run(frames))
 
+    def map_fd(self, number: int) -> int:
+        """Return the file descriptor of a map of the program."""
+        return self._kernel.maps[number].fd
+
+    def run_watched(
+        self, frames: Sequence[bytes], wanted: Sequence[bool], watched: mmap, copies: memoryview, size: int
+    ) -> list[int]:
+        """Run over the wanted frames, see `KernelProgram.run_watched`."""
+        return self._kernel.run_watched(frames, wanted, watched, copies, size)
+
     def close(self) -> None:
         """Unload."""
         self._kernel.close()
@@ -167,6 +178,10 @@ class InterpreterEngine:
     def set_key(self, key: bytes) -> None:
         """Write the key only."""
         self._map(self._roles.key).write(0, key_value(key, self._roles.key_size, "little"))
+
+    def map_value(self, number: int) -> bytes:
+        """Return entry 0 of a map of the program."""
+        return self._map(number).read(0)
 
     def run(self, frames: Sequence[bytes]) -> list[int | Skipped | Errored]:
         """Run over frames; a forbidden access of the program is Errored."""

@@ -49,7 +49,7 @@ _SHOWS = ("queue", "value")
 class SteeringTarget:
     """A steering program under test.
 
-    Attributes: see `targets.base.Target`; `in_kernel` says where it runs.
+    Attributes: see `targets.base.Target`; `in_kernel` says where it runs, `program` and `roles` what is run.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class SteeringTarget:
         """Load or translate the program; raises TargetUnavailable, TargetDied, or FormatError."""
         self.name = name
         self.implementation = implementation
-        self._roles = roles
+        self.program = program
+        self.roles = self._roles = roles
         where, self.in_kernel = _where(options)
         self.notes = (*notes, where)
         self._limit = limit_of_tap if "tap" in options else limit_of_test_run
