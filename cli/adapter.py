@@ -23,7 +23,8 @@ def adapter() -> None:
 
 
 @adapter.command()
-@click.option("--lang", type=click.Choice(["python", "c"]), help="Language; the ending of PATH decides otherwise.")
+@click.option("--lang", "--language", "lang", type=click.Choice(["python", "c", "c-lib"]),
+              help="Language; the ending of PATH decides otherwise. c-lib: a shared library, for lib:PATH.so.")
 @click.option("--force", is_flag=True, help="Overwrite PATH.")
 @click.argument("path", type=click.Path(path_type=Path))
 def new(lang: str | None, force: bool, path: Path) -> None:

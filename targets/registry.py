@@ -15,6 +15,7 @@ SCHEMES = {
     "qemu-ebpf": "the steering program in an installed QEMU [BINARY]",
     "ebpf": "a steering program PATH.o",
     "exec": "any program that speaks protocol version 1, COMMAND",
+    "lib": "a shared library PATH.so that exports vnethash.h",
 }
 
 
@@ -43,6 +44,10 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
         from vnethash.targets.exec.client import open_exec  # noqa: PLC0415
 
         return open_exec(argument, validate=validate, timeout=10.0 if timeout is None else timeout)
+    if scheme == "lib":
+        from vnethash.targets.lib.target import open_lib  # noqa: PLC0415
+
+        return open_lib(argument, timeout=10.0 if timeout is None else timeout)
     from vnethash.targets.ebpf.target import open_ebpf, open_qemu_ebpf  # noqa: PLC0415
 
     return open_qemu_ebpf(argument) if scheme == "qemu-ebpf" else open_ebpf(argument)
@@ -53,9 +58,11 @@ def probe_all() -> list[TargetInfo]:
     from vnethash.targets import model  # noqa: PLC0415
     from vnethash.targets.base import TargetInfo  # noqa: PLC0415
     from vnethash.targets.ebpf import target as ebpf  # noqa: PLC0415
+    from vnethash.targets.lib import target as lib  # noqa: PLC0415
 
     return [
         *model.probe(),
         *ebpf.probe(),
         TargetInfo("exec:COMMAND", SCHEMES["exec"], available=True, shows=("what it says",)),
+        *lib.probe(),
     ]

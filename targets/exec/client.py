@@ -89,8 +89,10 @@ class ExecTarget:
     capabilities: Capabilities
     notes: tuple[str, ...] = ()
 
-    def __init__(self, command: str, *, validate: bool = False, limits: Limits | None = None) -> None:
-        self.name = f"exec:{command}"
+    def __init__(
+        self, command: str, *, validate: bool = False, limits: Limits | None = None, name: str = ""
+    ) -> None:
+        self.name = name or f"exec:{command}"
         self._argv = _argv(command)
         self._validate = validate
         self._limits = limits or Limits()

@@ -130,9 +130,9 @@ class Process:
         return data
 
     def last_words(self) -> str:
-        """Return the last lines of its stderr as one line, "" if it said nothing."""
+        """Return the last lines of its stderr as one line, "" if it said nothing; a sanitizer's summary goes first."""
         lines = [line.strip() for line in self._words.decode("utf-8", "replace").splitlines() if line.strip()]
-        text = " | ".join(lines[-3:])
+        text = " | ".join([line for line in lines if line.startswith("SUMMARY: ")][-1:] or lines[-3:])
         return quoted(text if len(text) <= 300 else f"…{text[-300:]}", 400) if text else ""
 
     def stderr(self) -> bytes:
