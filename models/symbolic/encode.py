@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import z3
-from vnethash.models.symbolic.terms import Term, Value
+from vnethash.models.symbolic.terms import Term, Value, high
 from vnethash.spec.errors import VnethashError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 FRAME = "frame"
 #: Bits of an offset at least.
@@ -21,11 +21,13 @@ _LEAST_WIDTH = 16
 
 
 class Encoder:
-    """Encodes terms of one query; `values` are all that will be asked for (they settle the width)."""
+    """Encodes terms of one query; `values` settle the width: what is asked for later must need no greater one."""
 
     def __init__(self, values: Iterable[Value]) -> None:
         self._terms = _reachable(values)
         self.width = max([_LEAST_WIDTH, *(_bits(term) for term in self._terms)])
+        #: Bytes of the frame that are read are at offsets below this.
+        self.places = max((high(term.args[0]) + 1 for term in self._terms if term.operation == "byte"), default=0)
         self.frame = z3.Array(FRAME, z3.BitVecSort(self.width), z3.BitVecSort(8))
         self.variables: dict[str, Any] = {}
         #: What holds of the unknowns: each lies in its interval.
@@ -36,14 +38,23 @@ class Encoder:
             self._made[term.serial] = self._encode(term)
 
     def expression(self, value: Value) -> Any:
-        """Return the z3 expression of a value that was given at the beginning."""
+        """Return the z3 expression of a value; raises VnethashError if it needs numbers that are too wide."""
         if isinstance(value, Term):
+            if value.serial not in self._made:
+                self._add(value)
             return self._made[value.serial]
         return z3.BoolVal(value) if isinstance(value, bool) else z3.BitVecVal(value, self.width)
 
     def byte(self, offset: int) -> Any:
         """Return the frame's byte at a known offset."""
         return z3.Select(self.frame, z3.BitVecVal(offset, self.width))
+
+    def _add(self, value: Term) -> None:
+        """Encode a value that was made later, of terms that are known or no wider."""
+        for term in _reachable((value,), self._made):
+            if _bits(term) > self.width:
+                raise VnethashError("models/symbolic/encode.py: a term is wider than those that were given first")
+            self._made[term.serial] = self._encode(term)
 
     def _encode(self, term: Term) -> Any:
         arguments = [self.expression(member) for member in term.args]
@@ -66,10 +77,10 @@ class Encoder:
             case "right":
                 return z3.LShR(arguments[0], term.number)
             case "less":
-                _not_negative(term)
+                if _may_be_negative(term):
+                    return arguments[0] < arguments[1]
                 return z3.ULT(arguments[0], arguments[1])
             case "equal":
-                _not_negative(term)
                 return arguments[0] == arguments[1]
             case "if":
                 return z3.If(arguments[0], arguments[1], arguments[2])
@@ -105,26 +116,26 @@ class Encoder:
 def _bits(term: Term) -> int:
     """Return the width that a term and the numbers beside it need."""
     if term.boolean:
-        return max((member.bit_length() for member in term.args if not isinstance(member, Term)), default=1)
-    numbers = [term.high, *(member for member in term.args if not isinstance(member, Term))]
+        known = max((member.bit_length() for member in term.args if not isinstance(member, Term)), default=1)
+        if term.operation in {"less", "equal"} and _may_be_negative(term):
+            return 1 + max(known, *(_bits(member) for member in term.args if isinstance(member, Term)))
+        return known
+    numbers = [term.high, term.low, *(member for member in term.args if not isinstance(member, Term))]
     return max(int(number).bit_length() for number in numbers) + (1 if term.low < 0 else 0)
 
 
-def _not_negative(term: Term) -> None:
-    if any(isinstance(member, Term) and member.low < 0 for member in term.args):
-        raise VnethashError(
-            "models/symbolic: a number that may be negative is compared",
-            hint="write the comparison so that both sides are sums of what is not negative",
-        )
+def _may_be_negative(term: Term) -> bool:
+    """Say whether one side of a comparison may be negative; the width then has room for the sign of both."""
+    return any(isinstance(member, Term) and member.low < 0 for member in term.args)
 
 
-def _reachable(values: Iterable[Value]) -> list[Term]:
-    """Return the terms below some values, each behind those that it is made of."""
+def _reachable(values: Iterable[Value], without: Container[int] = ()) -> list[Term]:
+    """Return the terms below some values, each behind those that it is made of; none whose serial is `without`."""
     found: dict[int, Term] = {}
     stack = [value for value in values if isinstance(value, Term)]
     while stack:
         term = stack.pop()
-        if term.serial not in found:
+        if term.serial not in found and term.serial not in without:
             found[term.serial] = term
             stack.extend(member for member in term.args if isinstance(member, Term))
     return [found[serial] for serial in sorted(found)]
