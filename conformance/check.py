@@ -261,6 +261,7 @@ def _finding(
         reading=group.reading,
         detail=group.question.asks if group.question else "",
         also=sorted({other.answer.case.comment for other in group.entries} - {entry.answer.case.comment})[:8],
+        vectors=sorted(other.answer.case.id for other in group.entries),
     )
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import BaseLoader, Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
+from vnethash.conformance.matrix import build
 from vnethash.conformance.report import KINDS
-from vnethash.conformance.summary import conclusion_words, figures
+from vnethash.conformance.summary import HISTORY, conclusion_words, figures
 from vnethash.conformance.wording import (
     CAUSES,
     STANDINGS,
@@ -116,6 +117,8 @@ def render(report: Report) -> str:
     page = environment.get_template("report.html.j2").render(
         report=report,
         matrix=_matrix(report),
+        by_cause=build(report),
+        history_heading=HISTORY,
         standings=STANDINGS,
         causes=CAUSES,
         replay=partial(replay_command, report.folder),

@@ -93,7 +93,7 @@ class Finding(Record, frozen=True, tag="finding"):
 
     `cause` is "defect" for a known behaviour that nothing supports, "reading" for one that differs from the literal
     text but that a reading allows, "inconsistent" for a mix of readings, "unexplained" for a deviation that no listed
-    reading explains, "error" for a target that failed.
+    reading explains, "error" for a target that failed. `vectors` are the numbers of the cases that show it.
     """
 
     id: str
@@ -108,6 +108,7 @@ class Finding(Record, frozen=True, tag="finding"):
     reading: str = ""
     detail: str = ""
     also: list[str] = []
+    vectors: list[int] = []
 
 
 class Settled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

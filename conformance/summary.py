@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from vnethash.conformance.matrix import Matrix, build
 from vnethash.conformance.report import REPORT, Report, TargetReport, gather
 from vnethash.conformance.wording import (
     distinct_outcomes,
@@ -43,6 +44,9 @@ _CONCLUSION_STYLES = {
     "unfinished": "bold magenta",
 }
 _CAUSE_STYLES = {"defect": "red", "inconsistent": "yellow", "unexplained": "red", "error": "magenta", "reading": "cyan"}
+_STATE_STYLES = {"present": "bold", "absent": "green", "unknown": "dim"}
+#: Heading of the column that tells versions of one implementation apart.
+HISTORY = "fixed in, came with"
 _COLUMNS = (("pass", "pass"), ("pass-under", "pass under"), ("fail", "fail"), ("skipped", "skipped"), ("", "error"))
 
 
@@ -74,10 +78,28 @@ def render_markdown(report: Report) -> str:
         numbers = " | ".join(f"{number:,}" for number in figures(target))
         title = f"<br>{_md(target.title)}" if target.title else ""
         lines.append(f"| **{_md(target.name)}**{title} | {_md(_reasoned(target))} | {numbers} |")
+    matrix = build(report)
+    if matrix is not None:
+        lines += ["", *_markdown_matrix(matrix)]
     for target in report.targets:
         lines += ["", *_markdown_target(target, report)]
     lines += ["", f"<sub>{_md(header.machine)}, started {_md(header.started)}{_md(_ended(report))}</sub>", ""]
     return "\n".join(lines)
+
+
+def _markdown_matrix(matrix: Matrix) -> list[str]:
+    """Return causes by targets; a cell that is empty is not shown."""
+    names = [f"**{_md(name)}**" for name in matrix.targets] + [HISTORY] * matrix.versions
+    lines = ["### Causes by targets", "", f"| what | cause | clauses | {' | '.join(names)} |"]
+    lines.append("|---|---|---|" + ":-:|" * len(matrix.targets) + "---|" * matrix.versions)
+    for row in matrix.rows[:_FINDINGS_LIMIT]:
+        cells = [f"**{_md(row.name)}**<br>{_md(clip(row.title, 200))}", row.cause, _md(", ".join(row.clauses))]
+        cells += [f"**{cell.words}**" if cell.state == "present" else cell.words for cell in row.cells]
+        cells += ["<br>".join(_md(line) for line in row.history)] * matrix.versions
+        lines.append(f"| {' | '.join(cells)} |")
+    if len(matrix.rows) > _FINDINGS_LIMIT:
+        lines += ["", f"{count(len(matrix.rows) - _FINDINGS_LIMIT, 'more cause')} in report.html."]
+    return lines
 
 
 def _markdown_target(target: TargetReport, report: Report) -> list[str]:
@@ -184,6 +206,10 @@ def render_terminal(report: Report | Iterable[AnyRecord], console: Console) -> N
             console.print()
             console.print(_target_line(target))
             console.print(Padding(Group(*parts), (0, 0, 0, 2)))
+    matrix = build(report)
+    if matrix is not None:
+        console.print()
+        console.print(_matrix_table(matrix))
     console.print()
     where = Text.assemble(("report  ", "dim"), str(report.folder), ("  (open report.html)", "dim"))
     console.print(where, soft_wrap=True)
@@ -226,6 +252,23 @@ def _targets_table(report: Report) -> Table:
             *cells,
             Text(str(len(target.findings)), style="" if target.findings else "dim"),
         )
+    return table
+
+
+def _matrix_table(matrix: Matrix) -> Table:
+    table = _table()
+    table.add_column("cause", no_wrap=True)
+    scheme, names = matrix.short_names()
+    table.add_column(f"what, at {one_line(scheme)}" if scheme else "what", overflow="fold", min_width=24)
+    for name in names:
+        table.add_column(one_line(name), overflow="fold", min_width=len("not shown"))
+    if matrix.versions:
+        table.add_column(HISTORY, overflow="fold")
+    for row in matrix.rows:
+        cells = [Text(cell.words, style=_STATE_STYLES[cell.state]) for cell in row.cells]
+        history = [Text("\n".join(map(one_line, row.history)))] if matrix.versions else []
+        title = Text(clip(one_line(row.name), 120))
+        table.add_row(Text(row.cause, style=_CAUSE_STYLES[row.cause]), title, *cells, *history)
     return table
 
 

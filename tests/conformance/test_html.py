@@ -219,9 +219,9 @@ def test_the_page_works_in_a_browser(tmp_path, report):
       type("V6-10"); tell("clause", seen("tr[data-rank]"));
       type(""); tell("again", seen("details.finding"));
       const only = document.getElementById("only"); only.click(); tell("only", seen("tr[data-rank]")); only.click();
-      const head = document.querySelector(".grid th[data-sort]");
-      head.click(); const first = document.querySelector(".grid tbody th").textContent;
-      head.click(); tell("sort", first + " " + document.querySelector(".grid tbody th").textContent);
+      const head = document.querySelector("#matrix .grid th[data-sort]");
+      head.click(); const first = document.querySelector("#matrix .grid tbody th").textContent;
+      head.click(); tell("sort", first + " " + document.querySelector("#matrix .grid tbody th").textContent);
       tell("linked", document.querySelectorAll("details[open]").length);
       document.getElementById("expand").click(); tell("open", document.querySelectorAll("details:not([open])").length);
       document.getElementById("collapse").click(); tell("closed", document.querySelectorAll("details[open]").length);

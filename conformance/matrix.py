@@ -1,0 +1,214 @@
+"""Causes by targets: which target shows which finding, and between which versions of one implementation that changed.
+
+A cell is "present" where the target has the finding, "absent" where its answers say that it does not behave so, and
+"unknown" where nothing was shown that could tell: skipped cases, a question that is still open, a target that was not
+driven. Absent is said only on evidence, as a release must not be praised for what it was not asked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from vnethash.conformance.report import CAUSE_ORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vnethash.conformance.records import Case, Cause, Finding
+    from vnethash.conformance.report import Report, TargetReport
+
+State = Literal["present", "absent", "unknown"]
+#: How a cell is shown.
+WORDS: dict[State, str] = {"present": "present", "absent": "absent", "unknown": "not shown"}
+
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
+#: What a finding is named by: question and reading, or the name of its cause.
+_Key = tuple[str, str]
+
+
+class Cell(NamedTuple):
+    """One cause at one target; `finding` is the id of what shows it, `why` says what an absence or a doubt rests on."""
+
+    state: State
+    finding: str = ""
+    why: str = ""
+
+    @property
+    def words(self) -> str:
+        """The state as it is shown."""
+        return WORDS[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cause with a cell for each target; `history` has a line for each implementation of several versions.
+
+    `name` is short: "QUESTION: READING", or the name of the cause in the ids of its findings.
+    """
+
+    cause: Cause
+    name: str
+    title: str
+    clauses: tuple[str, ...]
+    question: str
+    cells: tuple[Cell, ...]
+    history: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The rows with the worst cause first; `versions` says whether several targets are versions of one thing."""
+
+    targets: tuple[str, ...]
+    rows: tuple[Row, ...]
+    versions: bool
+
+    def short_names(self) -> tuple[str, tuple[str, ...]]:
+        """Return the scheme that all targets share, e.g. "qemu:", and what is left of their names."""
+        schemes = {name.partition(":")[0] for name in self.targets}
+        if len(schemes) == 1 and all(":" in name for name in self.targets):
+            return f"{schemes.pop()}:", tuple(name.partition(":")[2] for name in self.targets)
+        return "", self.targets
+
+
+def build(report: Report) -> Matrix | None:
+    """Return the matrix of a run, None where fewer than two targets were driven or nothing was found."""
+    targets = report.targets
+    if sum(target.record is not None and target.conclusion != "not-driven" for target in targets) < 2:
+        return None
+    shown: dict[_Key, list[Finding]] = {}
+    for finding in report.findings:
+        shown.setdefault(_key(finding), []).append(finding)
+    if not shown:
+        return None
+    cases = [{case.vector: case for case in target.cases} for target in targets]
+    sights = {target.name: set(target.record.observes) if target.record else set() for target in targets}
+    cells = {
+        key: tuple(_cell(findings, target, answers, sights) for target, answers in zip(targets, cases, strict=True))
+        for key, findings in shown.items()
+    }
+    families = _families(targets)
+    rows = [
+        Row(
+            findings[0].cause, ": ".join(filter(None, key)), findings[0].title, tuple(findings[0].clauses),
+            findings[0].question, cells[key], tuple(_histories(key, findings[0].cause, cells, families)),
+        )
+        for key, findings in shown.items()
+    ]
+    rows.sort(key=lambda row: (CAUSE_ORDER.index(row.cause), _first(row), row.name))
+    return Matrix(tuple(target.name for target in targets), tuple(rows), bool(families))
+
+
+def _first(row: Row) -> int:
+    return next(place for place, cell in enumerate(row.cells) if cell.state == "present")
+
+
+def _key(finding: Finding) -> _Key:
+    if finding.question and finding.reading:
+        return (finding.question, finding.reading)
+    # The name of a failure is a running number; its words say more. Any other id is "T1." and the name of the cause.
+    return ("", finding.title if finding.cause == "error" else finding.id.partition(".")[2] or finding.id)
+
+
+def _cell(
+    findings: Sequence[Finding], target: TargetReport, answers: dict[int, Case], sights: dict[str, set[str]]
+) -> Cell:
+    own = next((one for one in findings if one.target == target.name), None)
+    if own is not None:
+        return Cell("present", own.id, f"{own.cases:,} cases show it")
+    if target.record is None or target.conclusion == "not-driven":
+        return Cell("unknown", why="not driven")
+    one = findings[0]
+    if one.question and one.reading:
+        return _by_profile(one, target)
+    if not any(sights[finding.target] <= sights[target.name] for finding in findings):
+        return Cell("unknown", why="this target shows less of the outcome")
+    return _by_answers(findings, answers)
+
+
+def _by_profile(one: Finding, target: TargetReport) -> Cell:
+    """Judge by the profile: it says which readings of a question are still possible."""
+    assert target.record is not None
+    settled = target.record.profile.get(one.question)
+    if settled is None or not settled.cases or not settled.readings:
+        return Cell("unknown", why=f"no answer speaks to {one.question}")
+    if one.reading in settled.readings:
+        return Cell("unknown", why=f"{one.question} is open: {' or '.join(settled.readings)}")
+    mixed = next((other for other in target.findings if _mixes(other, one.question)), None)
+    if mixed is not None:
+        return Cell("unknown", mixed.id, f"mixes readings of {one.question}")
+    return Cell("absent", why=f"{one.question}: {' or '.join(settled.readings)}")
+
+
+def _mixes(finding: Finding, question: str) -> bool:
+    return finding.cause == "inconsistent" and not finding.reading and finding.id.endswith(
+        (f".mixed-{question}", ".mixed-readings")
+    )
+
+
+def _by_answers(findings: Sequence[Finding], answers: dict[int, Case]) -> Cell:
+    """Judge by the answers to the cases that show the cause elsewhere."""
+    right = ("pass", "pass-under", "fail") if findings[0].cause == "error" else ("pass", "pass-under")
+    vectors = {vector for finding in findings for vector in finding.vectors}
+    good = sum(vector in answers and answers[vector].verdict in right for vector in vectors)
+    if not good:
+        return Cell("unknown", why="none of the cases that show it elsewhere is passed here")
+    return Cell("absent", why=f"{good:,} of {len(vectors):,} cases that show it elsewhere are passed")
+
+
+class _Family(NamedTuple):
+    """Targets that are versions of one implementation, oldest first: place in the run and version of each."""
+
+    name: str
+    members: tuple[tuple[int, str], ...]
+
+
+def _families(targets: Sequence[TargetReport]) -> list[_Family]:
+    found: dict[str, list[tuple[int, str]]] = {}
+    for place, target in enumerate(targets):
+        known = target.record.implementation if target.record else {}
+        version = _VERSION.match(known.get("version", ""))
+        if known.get("name") and version:
+            found.setdefault(known["name"], []).append((place, version[0]))
+    return [
+        _Family(name, tuple(sorted(members, key=lambda one: [int(part) for part in one[1].split(".")])))
+        for name, members in found.items() if len({version for _, version in members}) > 1
+    ]
+
+
+def _histories(
+    key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], families: Sequence[_Family]
+) -> Iterable[str]:
+    for family in families:
+        words = _history(key, cause, cells, family)
+        if words:
+            yield f"{family.name}: {words}" if len(families) > 1 else words
+
+
+def _history(key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], family: _Family) -> str:
+    known = [
+        (place, version, cells[key][place].state) for place, version in family.members
+        if cells[key][place].state != "unknown"
+    ]
+    states = [state for _, _, state in known]
+    if "present" not in states or len(known) < 2:
+        return ""
+    if "absent" not in states:
+        return "unchanged"
+    changes = []
+    for (_, before, old), (place, after, new) in pairwise(known):
+        if old == new:
+            continue
+        if new == "present":
+            changes.append(f"came between {before} and {after}")
+        else:
+            # Another answer to the same question that is no better is no repair.
+            other = any(
+                one[0] == key[0] != "" and one != key and its[place].state == "present" for one, its in cells.items()
+            )
+            word = "changed" if other else "gone" if cause == "reading" else "fixed"
+            changes.append(f"{word} between {before} and {after}")
+    return ", ".join(changes)
