@@ -12,8 +12,9 @@ from vnethash.spec.questions import questions_by_field
 from vnethash.targets.base import Errored, Skipped, TimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from vnethash.conformance.device.judge import JudgedPlay
     from vnethash.conformance.records import Conclusion, Kind
     from vnethash.conformance.runner import Answer
     from vnethash.models.expectations import Expectations, Expected
@@ -64,16 +65,17 @@ def judge(
     observes: frozenset[str],
     expectations: Expectations,
     progress: Callable[[int], None] = lambda _: None,
+    beside: Iterable[Constraint] = (),
 ) -> Judgement:
-    """Judge all answers of one target."""
+    """Judge all answers of one target; `beside` is what its answers to control commands say about the profile."""
     weighed: list[tuple[Answer, Expected, Constraint | None]] = []
     for answer in answers:
         expected = expectations.of(answer.case.frame, answer.configuration)
         weighed.append((answer, expected, _constraint(answer, expected, observes)))
         progress(1)
-    profile = find_profile(constraint for _, _, constraint in weighed if constraint)
+    profile = find_profile([*(constraint for _, _, constraint in weighed if constraint), *beside])
     judged = tuple(_verdict(*entry, profile, observes) for entry in weighed)
-    conclusion, reason = _conclude(judged, profile)
+    conclusion, reason = conclude(judged, profile)
     return Judgement(judged, profile, conclusion, reason)
 
 
@@ -100,7 +102,7 @@ def _verdict(
         return Judged(answer, expected, "skipped", reason="too many questions in one frame to judge it")
     definite = not expected.is_allowed(result, observes)
     if satisfied(constraint, profile.readings):
-        taken = _taken(constraint, profile)
+        taken = taken_readings(constraint, profile.readings)
         questions = questions_by_field()
         unsupported = [name for name, number in taken.items() if number not in questions[name].allowed]
         if not unsupported:
@@ -121,21 +123,22 @@ def _consistent(constraint: Constraint | None, profile: Profile) -> bool:
     return constraint is None or satisfied(constraint, profile.readings)
 
 
-def _taken(constraint: Constraint, profile: Profile) -> dict[str, int]:
-    """Return the readings of the profile that are not literal and without which the answer would not follow."""
+def taken_readings(constraint: Constraint, readings: Mapping[str, int]) -> dict[str, int]:
+    """Return those of a profile's readings that are not literal and without which the answer would not follow."""
     fields = {name for when in constraint for name, _ in when}
     taken = {}
     for name in sorted(fields):
-        number = profile.readings[name]
-        if number != 0 and not satisfied(constraint, {**profile.readings, name: 0}):
+        number = readings[name]
+        if number != 0 and not satisfied(constraint, {**readings, name: 0}):
             taken[name] = number
     if taken:
         return taken
     # Two readings that only together differ from the literal ones.
-    return {name: profile.readings[name] for name in sorted(fields) if profile.readings[name] != 0}
+    return {name: readings[name] for name in sorted(fields) if readings[name] != 0}
 
 
-def _conclude(judged: tuple[Judged, ...], profile: Profile) -> tuple[Conclusion, str]:
+def conclude(judged: Sequence[Judged | JudgedPlay], profile: Profile) -> tuple[Conclusion, str]:
+    """Return the conclusion about a target, with its reason, from the verdicts of both suites."""
     seen = [entry for entry in judged if entry.observation is not None]
     if not seen:
         return "not-driven", "no case could be put to it"

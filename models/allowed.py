@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from vnethash.models.reference import conclude, decide, enabled_tunnels, hash_input
 from vnethash.spec.questions import load_dialects, load_questions
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from vnethash.models.packet import Selection
     from vnethash.spec.configuration import Configuration
@@ -29,6 +29,7 @@ MOST_LEAVES = 20_000
 When = tuple[tuple[str, frozenset[int]], ...]
 #: An outcome (or, in `explained_by`, whether it matches), or a node.
 Tree = object
+Leaf = TypeVar("Leaf")
 
 
 class Node(NamedTuple):
@@ -124,21 +125,14 @@ def leaves(
     """Yield each path through the readings that the model asks for: the path in order, what is hashed, the outcome."""
     tunnels = enabled_tunnels(configuration)
     length = len(frame)
-    stack: list[dict[str, int]] = [{}]
-    while stack:
-        chosen = stack.pop()
-        asked = Asked(chosen, offered)
+
+    def run(asked: Asked) -> tuple[Selection, Outcome]:
         readings = cast("Readings", asked)
         selection = decide(frame, length, configuration.hash_types, tunnels, readings)
-        outcome = conclude(hash_input(frame, length, selection), selection, configuration, readings)
-        path: dict[str, int] = asked.__dict__["path"]
+        return selection, conclude(hash_input(frame, length, selection), selection, configuration, readings)
+
+    for path, (selection, outcome) in explore(run, offered):
         yield path, selection, outcome
-        prefix: dict[str, int] = {}
-        for name, number in path.items():
-            if name not in chosen:
-                for other in offered[name][1:]:
-                    stack.append({**prefix, name: other})
-            prefix[name] = number
 
 
 def expectation(
@@ -149,19 +143,49 @@ def expectation(
     most_leaves: int = MOST_LEAVES,
 ) -> Expectation:
     """Return what is allowed for a frame; `offered` defaults to the readings that something supports."""
+    offered = offered or offered_readings(defects=False)
+    found = ((path, outcome) for path, _, outcome in leaves(frame, configuration, offered))
+    tree, complete = grow(found, offered, most_leaves=most_leaves)
+    return Expectation(tree, complete)
+
+
+def grow(
+    found: Iterable[tuple[Mapping[str, int], object]],
+    offered: Mapping[str, tuple[int, ...]],
+    *,
+    most_leaves: int = MOST_LEAVES,
+) -> tuple[Tree, bool]:
+    """Return the tree of (path through the readings, leaf) pairs, and whether they were fewer than `most_leaves`."""
     trie: _Trie = {}
     complete = True
-    found = leaves(frame, configuration, offered or offered_readings(defects=False))
-    for count, (path, _, outcome) in enumerate(found):
+    for count, (path, leaf) in enumerate(found):
         if count == most_leaves:
             complete = False
             break
         node = trie
-        steps = list(path.items())
-        for name, number in steps:
+        for name, number in path.items():
             node = cast("_Trie", node.setdefault((name, number), {}))
-        node[_END] = outcome
-    return Expectation(_simplify(trie, offered or offered_readings(defects=False)), complete)
+        node[_END] = leaf
+    return _simplify(trie, offered), complete
+
+
+def explore(
+    run: Callable[[Asked], Leaf], offered: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[dict[str, int], Leaf]]:
+    """Yield each path through the readings that `run` asks for, in the order of asking, with what it returns."""
+    stack: list[dict[str, int]] = [{}]
+    while stack:
+        chosen = stack.pop()
+        asked = Asked(chosen, offered)
+        leaf = run(asked)
+        path: dict[str, int] = asked.__dict__["path"]
+        yield path, leaf
+        prefix: dict[str, int] = {}
+        for name, number in path.items():
+            if name not in chosen:
+                for other in offered[name][1:]:
+                    stack.append({**prefix, name: other})
+            prefix[name] = number
 
 
 _Trie = dict[object, object]
@@ -213,6 +237,11 @@ def _node(field: str, same: Mapping[Tree, set[int]]) -> Tree:
     if len(same) == 1:
         return next(iter(same))
     return Node(field, tuple((frozenset(numbers), subtree) for subtree, numbers in same.items()))
+
+
+def cubes_of(tree: Tree) -> Iterator[tuple[Tree, When]]:
+    """Yield each leaf of a tree with the readings that lead to it."""
+    yield from _leaves(tree, ())
 
 
 def _leaves(tree: Tree, when: When) -> Iterator[tuple[Tree, When]]:

@@ -278,7 +278,7 @@ class NumBuffers(IntEnum):
     """num_buffers without MRG_RXBUF."""
 
     ONE = 0
-    ZERO = 1
+    UNWRITTEN = 1
 
 
 class BackendHeader(IntEnum):

@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vnethash.spec.questions import questions_by_field
+from vnethash.spec.device_readings import DeviceReadings
+from vnethash.spec.questions import all_by_field, questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Profile:
     """One full set of readings and how sure it is.
 
     Attributes:
-        readings: field -> number of the reading, for every question.
+        readings: field -> number of the reading, for every question about packets and those about the device that were
+            asked.
         possible: field -> numbers that the answers leave open, for the questions that some answer depends on.
         satisfied: the constraints that the readings satisfy.
         violated: those that they do not, so that no one set of readings explains all.
@@ -55,8 +57,12 @@ class Profile:
     others: Mapping[tuple[str, int], Mapping[str, int]] = field(default_factory=dict)
 
     def as_readings(self) -> Readings:
-        """Return the readings as the model takes them."""
-        return Readings(**self.readings)
+        """Return the readings of the questions about packets as the model takes them."""
+        return Readings(**{name: self.readings[name] for name in Readings._fields})
+
+    def as_device_readings(self) -> DeviceReadings:
+        """Return the readings of the questions about the device; the literal ones where no answer spoke to any."""
+        return DeviceReadings(**{name: self.readings.get(name, 0) for name in DeviceReadings._fields})
 
     def literal(self) -> bool:
         """Say whether all readings are the literal ones."""
@@ -71,9 +77,9 @@ def satisfied(constraint: Constraint, readings: Mapping[str, int]) -> bool:
 def find_profile(constraints: Iterable[Constraint]) -> Profile:
     """Find the profile that explains most answers."""
     counts = Counter(constraints)
-    questions = questions_by_field()
+    questions = all_by_field()
     asked = sorted({name for constraint in counts for when in constraint for name, _ in when})
-    literal = dict.fromkeys(questions, 0)
+    literal = dict.fromkeys((*questions_by_field(), *asked), 0)
     spoke: Counter[str] = Counter()
     for constraint, count in counts.items():
         for name in {name for when in constraint for name, _ in when}:
@@ -94,7 +100,7 @@ def find_profile(constraints: Iterable[Constraint]) -> Profile:
         optimizer.add_soft(terms[constraint], _UNEXPLAINED + 10 * min(count, 40))
     for name, bits in variables.items():
         for number, bit in enumerate(bits[1:], 1):
-            optimizer.add_soft(z3.Not(bit), _cost(name, number))
+            optimizer.add_soft(z3.Not(bit), cost(name, number))
     optimizer.check()
     model = optimizer.model()
     readings = {**literal, **_chosen(model, variables)}
@@ -134,9 +140,9 @@ def _possible(
         explains.add(z3.PbEq([(bit, 1) for bit in bits], 1))
     explains.add(kept)
     costs = [
-        (bit, _cost(name, number)) for name, bits in variables.items() for number, bit in enumerate(bits) if number
+        (bit, cost(name, number)) for name, bits in variables.items() for number, bit in enumerate(bits) if number
     ]
-    spent = sum(_cost(name, readings[name]) for name in asked)
+    spent = sum(cost(name, readings[name]) for name in asked)
     plain = z3.Solver()
     plain.set("timeout", _MILLISECONDS)
     plain.add(explains.assertions())
@@ -170,8 +176,8 @@ def _chosen(model: z3.ModelRef, variables: Mapping[str, list[z3.BoolRef]]) -> di
     }
 
 
-def _cost(name: str, number: int) -> int:
+def cost(name: str, number: int) -> int:
     """Return what it costs to take a reading of the question with a field."""
     if number == 0:
         return 0
-    return (_DEFECT if questions_by_field()[name].readings[number].standing == "defect" else _OTHER) + number
+    return (_DEFECT if all_by_field()[name].readings[number].standing == "defect" else _OTHER) + number

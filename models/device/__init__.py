@@ -1,0 +1,1 @@
+"""The device's side of configuration as a state machine: features, reset, control commands, what packets then show."""

@@ -1,0 +1,185 @@
+"""The state machine of a device: what each step of a driver leads to, under one set of readings.
+
+The readings of both kinds are asked: those about the device, and, where a packet arrives, those about packets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnethash.models.device.commands import command
+from vnethash.models.device.state import (
+    ANY,
+    ANYWHERE,
+    BELOW,
+    CTRL_VQ,
+    DROPPED,
+    HASH_REPORT,
+    HASH_TUNNEL,
+    MRG_RXBUF,
+    RSS,
+    RSS_CONTEXT,
+    Arrival,
+    Bounds,
+    Command,
+    Done,
+    Looks,
+    Negotiate,
+    Negotiated,
+    Packet,
+    Reset,
+    State,
+    Steering,
+    Traits,
+    Transition,
+)
+from vnethash.models.reference import ANY_VALUE, outcome
+from vnethash.spec import device_readings as r
+from vnethash.spec.configuration import Configuration
+
+if TYPE_CHECKING:
+    from vnethash.models.device.state import Step
+    from vnethash.spec.device_readings import DeviceReadings
+    from vnethash.spec.outcome import Outcome
+    from vnethash.spec.readings import Readings
+
+#: What requires what, as far as hashing is concerned (FB-9 to FB-11).
+_NEEDS = ((RSS, CTRL_VQ), (HASH_TUNNEL, CTRL_VQ), (RSS_CONTEXT, CTRL_VQ), (RSS_CONTEXT, RSS))
+
+
+def advance(state: State, step: Step, traits: Traits, readings: DeviceReadings, packets: Readings) -> Transition:
+    """Return what a step leads to; `readings` are those about the device, `packets` those about packets."""
+    if isinstance(step, Negotiate):
+        return _negotiate(state, step.features, traits, readings)
+    if isinstance(step, Reset):
+        return Transition(_reset(state, readings), Done(), "GEN-3")
+    if isinstance(step, Command):
+        return command(state, step, traits, readings)
+    if isinstance(step, Packet):
+        answer, clause = _arrive(state, step, traits, readings, packets)
+        return Transition(state, answer, clause)
+    return Transition(state, Bounds(traits.offered), "CFG-1")
+
+
+def _reset(state: State, readings: DeviceReadings) -> State:
+    """Forget everything (GEN-3, HCF-5, ARS-D1, INN-D3, CTX-D2)."""
+    after = State()
+    if state.configured and readings.reset_hashing == r.ResetHashing.KEPT:
+        after = after._replace(configured=True, hash_types=state.hash_types, key=state.key, rest=state.rest)
+    if state.steering == Steering.TABLE and readings.reset_steering == r.ResetSteering.KEPT:
+        after = after._replace(
+            steering=Steering.TABLE, table=state.table, unclassified=state.unclassified, max_tx_vq=state.max_tx_vq,
+        )
+    return after
+
+
+def _negotiate(state: State, features: int, traits: Traits, readings: DeviceReadings) -> Transition:
+    """Reset, and take a subset of what is offered (GEN-9)."""
+    after = _reset(state, readings)
+    if features & ~traits.offered:
+        return Transition(after, Negotiated(accepted=False), "GEN-9")
+    lacking = [one for one, needed in _NEEDS if features & one and not features & needed]
+    if features & HASH_TUNNEL and not features & (RSS | HASH_REPORT):
+        lacking.append(HASH_TUNNEL)
+    if lacking and readings.feature_dependency == r.FeatureDependency.REFUSED:
+        return Transition(after, Negotiated(accepted=False), "GEN-9")
+    if not features & RSS and after.steering == Steering.TABLE:
+        # A table without RSS steers nothing (HC-1).
+        after = after._replace(steering=Steering.FIRST)
+    return Transition(after._replace(features=features), Negotiated(accepted=True), "GEN-9")
+
+
+def _arrive(
+    state: State, step: Packet, traits: Traits, readings: DeviceReadings, packets: Readings
+) -> tuple[Arrival, str]:
+    """Return what a driver sees of a packet (REP-1, REP-2, RSS-D1 to RSS-D4, ARS-1, HDR-1), and the deciding clause."""
+    found, clause = _hash_and_queue(state, step, traits, readings, packets)
+    if not state.has(HASH_REPORT) or not step.looks & Looks.HASH:
+        found = found._replace(report=None, value=None)
+    if not step.looks & Looks.QUEUE:
+        found = found._replace(queue=None, below=0)
+    if step.looks & Looks.SIZE:
+        found = found._replace(size=20 if state.has(HASH_REPORT) else 12)
+        clause = "HDR-1" if step.looks == Looks.SIZE else clause
+    if step.looks & Looks.BUFFERS:
+        buffers: int | None = ANY
+        if not state.has(MRG_RXBUF):
+            buffers = None if readings.num_buffers == r.NumBuffers.UNWRITTEN else 1
+        found = found._replace(buffers=buffers)
+        clause = "RX-7" if step.looks == Looks.BUFFERS else clause
+    if step.looks & Looks.PADDING and state.has(HASH_REPORT):
+        found = found._replace(padding=ANY if readings.header_padding == r.HeaderPadding.UNSPECIFIED else 0)
+        clause = "HDR-1" if step.looks == Looks.PADDING else clause
+    return found, clause
+
+
+def _hash_and_queue(
+    state: State, step: Packet, traits: Traits, readings: DeviceReadings, packets: Readings
+) -> tuple[Arrival, str]:
+    if state.vague:
+        return Arrival(ANY, ANY, ANYWHERE), "CVQ-2"
+    if not state.configured:
+        queue, below = _without_hash(state, readings)
+        clause = "HCF-5" if state.has(HASH_REPORT) else "ARS-D1"
+        own = state.has(RSS) or not state.has(CTRL_VQ)
+        if own and state.has(HASH_REPORT) and readings.unconfigured_hashing == r.UnconfiguredHashing.OWN:
+            return Arrival(ANY, ANY, queue, below), clause
+        injected = step.header[12:18].ljust(6, b"\0")
+        if any(injected) and state.has(HASH_REPORT) and readings.backend_header == r.BackendHeader.COPIED:
+            report = int.from_bytes(injected[4:6], "little")
+            return Arrival(report, int.from_bytes(injected[:4], "little"), queue, below), "REP-2"
+        value = 0
+        if packets.unhashed_value:
+            value = ANY
+        return Arrival(0, value, queue, below), clause
+    hashed = _outcome(state, step.frame, packets)
+    value = ANY if hashed.value == ANY_VALUE else hashed.value
+    if state.steering != Steering.TABLE:
+        queue, below = _without_hash(state, readings)
+        return Arrival(hashed.report, value, queue, below), "REP-1" if hashed.report else "REP-2"
+    queue = _table_queue(state, hashed, traits, readings)
+    return Arrival(hashed.report, value, queue), "RSS-D4" if hashed.report else "RSS-D3"
+
+
+def _without_hash(state: State, readings: DeviceReadings) -> tuple[int, int]:
+    """Return queue and limit where no table steers (MQ-2, ARS-D1, ARS-1, ARS-D2)."""
+    if state.steering == Steering.AUTOMATIC:
+        return BELOW, state.pairs
+    if state.steering == Steering.TABLE:
+        # A table outlived what hashed for it.
+        return state.unclassified, 0
+    if state.has(RSS) and readings.unconfigured_steering == r.UnconfiguredSteering.ANY_QUEUE:
+        return ANYWHERE, 0
+    return 0, 0
+
+
+def _outcome(state: State, frame: bytes, packets: Readings) -> Outcome:
+    features = {"HASH_REPORT"}
+    if state.steering == Steering.TABLE:
+        features.add("RSS")
+    if state.has(HASH_TUNNEL):
+        features.add("HASH_TUNNEL")
+    configuration = Configuration(
+        features=frozenset(features), hash_types=state.hash_types, key=state.key, indirection_table=state.table,
+        unclassified_queue=state.unclassified, max_tx_vq=state.max_tx_vq, tunnel_types=state.tunnel_types,
+    )
+    return outcome(frame, configuration, packets)
+
+
+def _table_queue(state: State, hashed: Outcome, traits: Traits, readings: DeviceReadings) -> int:
+    """Return the queue of RSS-D3 or RSS-D4 as the device makes it out."""
+    queue = hashed.queue
+    if queue >= traits.pairs:
+        if not hashed.report:
+            return ANYWHERE
+        if readings.table_entry == r.TableEntry.DROPPED:
+            return DROPPED
+        if readings.table_entry == r.TableEntry.UNCLASSIFIED:
+            queue = state.unclassified
+        elif readings.table_entry == r.TableEntry.MODULO:
+            queue %= traits.pairs
+        else:
+            return ANYWHERE
+    if queue >= state.max_tx_vq and readings.max_tx_vq == r.MaxTxVq.RECEIVE_TOO:
+        return queue % state.max_tx_vq if state.max_tx_vq else ANYWHERE
+    return queue
