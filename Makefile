@@ -65,7 +65,7 @@ set-up-run: $(STAMP)
 	@.ci/system-packages
 
 set-up-test: $(STAMP)
-	@.ci/system-packages chromium
+	@.ci/system-packages chromium libdpdk
 	@$(BIN)/python tests/needs.py steering
 
 # An editable install is invisible to mypy, so it gets a folder in which the packages have their import names.

@@ -14,6 +14,7 @@ SCHEMES = {
     "model": "our own model, DIALECT[,QUESTION=READING...]",
     "qemu-ebpf": "the steering program in an installed QEMU [BINARY]",
     "ebpf": "a steering program PATH.o",
+    "dpdk": "packet type and hash of the installed DPDK",
     "exec": "any program that speaks protocol version 1, COMMAND",
     "lib": "a shared library PATH.so that exports vnethash.h",
 }
@@ -24,7 +25,7 @@ def check_name(name: str) -> None:
     scheme, _, argument = name.partition(":")
     if scheme not in SCHEMES:
         raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {', '.join(SCHEMES)}")
-    if not argument and scheme != "qemu-ebpf":
+    if not argument and scheme not in {"dpdk", "qemu-ebpf"}:
         raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
 
 
@@ -44,6 +45,10 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
         from vnethash.targets.exec.client import open_exec  # noqa: PLC0415
 
         return open_exec(argument, validate=validate, timeout=10.0 if timeout is None else timeout)
+    if scheme == "dpdk":
+        from vnethash.targets.dpdk.target import open_dpdk  # noqa: PLC0415
+
+        return open_dpdk(argument, timeout=10.0 if timeout is None else timeout)
     if scheme == "lib":
         from vnethash.targets.lib.target import open_lib  # noqa: PLC0415
 
@@ -57,12 +62,14 @@ def probe_all() -> list[TargetInfo]:
     """Return what can be driven on this machine, and why the rest cannot."""
     from vnethash.targets import model  # noqa: PLC0415
     from vnethash.targets.base import TargetInfo  # noqa: PLC0415
+    from vnethash.targets.dpdk import target as dpdk  # noqa: PLC0415
     from vnethash.targets.ebpf import target as ebpf  # noqa: PLC0415
     from vnethash.targets.lib import target as lib  # noqa: PLC0415
 
     return [
         *model.probe(),
         *ebpf.probe(),
+        *dpdk.probe(),
         TargetInfo("exec:COMMAND", SCHEMES["exec"], available=True, shows=("what it says",)),
         *lib.probe(),
     ]

@@ -65,6 +65,12 @@ def _sanitizers() -> str:
     return "cc has no address and undefined sanitizers" if done.returncode else ""
 
 
+def _dpdk() -> str:
+    from vnethash.targets.dpdk.target import missing
+
+    return missing()
+
+
 def _program(*names: str) -> str:
     return "" if any(shutil.which(name) for name in names) else f"no {names[0]} on PATH"
 
@@ -80,6 +86,7 @@ NEEDS: dict[str, tuple[str, Callable[[], str]]] = {
     "tshark": ("tshark", lambda: _program("tshark")),
     "chromium": ("a headless Chromium", lambda: _program("chromium", "chromium-browser", "google-chrome")),
     "cc": ("a C compiler", lambda: _program("cc")),
+    "dpdk": ("DPDK to compile against", _dpdk),
     "sanitizers": ("a C compiler with sanitizers", _sanitizers),
 }
 
