@@ -235,6 +235,19 @@ class TestTheShim:
         assert list(path.parent.iterdir()) == [path]
 
     @pytest.mark.needs_dpdk
+    @pytest.mark.needs_sanitizers
+    def test_reads_nothing_beside_a_frame(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setattr(dpdk, "_FLAGS", (*dpdk._FLAGS, "-g", "-O1", "-fsanitize=address,undefined"))
+        rng = Random(31)
+        frames = [*frames_of_the_suite(), *(f[: rng.randrange(len(f) + 1)] for f in frames_of_the_suite())]
+        with dpdk.open_dpdk() as target:
+            assert any(note.startswith("with libasan") for note in target.notes)
+            for hash_types in (TYPES, 0x09):
+                target.configure(Configuration(hash_types=hash_types))
+                assert {type(result) for result in target.run(frames)} <= {Observation, Skipped}
+
+    @pytest.mark.needs_dpdk
     def test_that_cannot_be_compiled_or_kept_is_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         monkeypatch.setattr(dpdk, "_FLAGS", ("-include", "no-such-header.h"))

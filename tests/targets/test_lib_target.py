@@ -16,12 +16,16 @@ import pytest
 from library_support import HEADER, SOURCE, Libraries, compile_library
 from needs import require
 from plain import Plain
+from vnethash.conformance import records
+from vnethash.conformance.check import check as check_targets
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import FormatError, TargetError, UsageError
 from vnethash.spec.outcome import Observation
 from vnethash.targets.base import Errored, Implementation, Refused, Skipped, TimedOut
 from vnethash.targets.lib.target import SYMBOLS, LibTarget, Shared, check, environment, look, open_lib
 from vnethash.targets.registry import open_target
+
+from tests.conformance.planted import cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -357,19 +361,17 @@ class TestTheHeader:
         assert list(map(int, said)) == ours
 
 
-@pytest.mark.parametrize(("plant", "conclusion", "code"), [("NOTHING", "conforms", 0), ("WRONG", "deviates", 1)])
-def test_check_judges_a_library_as_any_target(
-    tmp_path: Path, libraries: Libraries, monkeypatch: pytest.MonkeyPatch, plant: str, conclusion: str, code: int
-) -> None:
-    monkeypatch.setenv("PLANT", plant)
-    code_of_it = "import sys; from vnethash.cli.main import main; sys.exit(main())"
-    command = [sys.executable, "-c", code_of_it, "check", "--quiet", "--suite", "quick", "--output", "report"]
-    done = subprocess.run(
-        [*command, f"lib:{libraries()}"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert conclusion in done.stdout
-    assert ("TCPV6" in done.stdout) == bool(code)
+def test_check_judges_a_library_as_any_target(libraries: Libraries, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"lib:{libraries()}"
+    for plant, conclusion, code in (("NOTHING", "conforms", 0), ("WRONG", "deviates", 1)):
+        monkeypatch.setenv("PLANT", plant)
+        stream: list[records.AnyRecord] = []
+        summary = check_targets([name], "test", cases(), open_target, stream.append, now=lambda: "2026-01-01T00:00:00Z")
+        assert summary.exit_code == code
+        assert [record.conclusion for record in stream if isinstance(record, records.TargetRecord)] == [conclusion]
+        found = [record.witness.observed for record in stream if isinstance(record, records.Finding)]
+        assert [shown.report for shown in found if shown] == [5] * len(found)  # TCP over IPv6, where it was planted
+        assert bool(found) == bool(code)
 
 
 def test_the_process_of_a_library_dies_with_us(tmp_path: Path, libraries: Libraries) -> None:
