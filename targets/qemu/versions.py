@@ -148,7 +148,7 @@ def write_manifest(folder: Path, version: str, origin: str, binary: Path, librar
     if not loaders:
         raise TargetUnavailable(f"{origin}: no loader among its libraries")
     firmware = [binary.parent / "share/qemu", folder / "usr/share/qemu", folder / "usr/share/seabios"]
-    modules = sorted({path.parent for path in folder.glob("usr/lib/*/qemu/*.so")})
+    modules = sorted({path.parent for path in folder.glob("**/lib/**/qemu/*.so")})
     lists = {"libraries": libraries, "firmware": [path for path in firmware if path.is_dir()], "modules": modules[:1]}
     words = {
         "format": _FORMAT, "version": version, "origin": origin,
@@ -173,8 +173,8 @@ def read_manifest(path: Path) -> Qemu:
     numbers(version)
     libraries = os.pathsep.join(str(folder / one) for one in words["libraries"])
     command = (str(folder / words["loader"]), "--library-path", libraries, str(binary))
-    modules = words["modules"]
-    environment = {"QEMU_MODULE_DIR": str(folder / modules[0])} if modules else {}
+    # Without modules of its own it must not look for the system's, which are of another version.
+    environment = {"QEMU_MODULE_DIR": str(folder.joinpath(*words["modules"][:1]))}
     arguments = tuple(word for one in words["firmware"] for word in ("-L", str(folder / one)))
     return Qemu(version, binary, words["origin"], Runner(command, environment, version, arguments))
 

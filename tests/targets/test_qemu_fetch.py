@@ -121,6 +121,17 @@ def test_a_qemu_that_does_not_start_is_no_version(lines, monkeypatch):
     assert not [path for path in versions.qemus_folder().iterdir() if not path.name.startswith(".")]
 
 
+def test_a_qemu_of_which_no_machine_starts_is_no_version(lines, mirror, monkeypatch):
+    mirror.add("brokensuite", "libc6", "1-1", LIBRARY)
+    text = '#!/bin/sh\n[ "$1" = --version ] && exec echo QEMU emulator version 4.0\necho no module >&2\nexit 1\n'
+    mirror.add("brokensuite", "qemu-system-x86", "4.0", {QEMU: text}, "libc6")
+    mirror.publish()
+    monkeypatch.setattr(fetch, "SOURCES", (Source("4.0", "brokensuite", "brokensuite"),))
+    assert fetched(lines) == ["4.0"]
+    assert lines[0].endswith("/usr/bin/qemu-system-x86_64: a machine cannot be started: no module")
+    assert versions.fetched() == []
+
+
 def test_a_suite_that_moved_on_brings_what_it_has_and_says_so(lines, mirror, monkeypatch):
     monkeypatch.setattr(fetch, "SOURCES", (Source("1.1", "oldsuite", "oldsuite"),))
     assert fetched(lines) == []

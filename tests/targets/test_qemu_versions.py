@@ -69,7 +69,7 @@ def test_a_fetched_qemu_is_started_through_its_own_loader(cache, monkeypatch):
     folder = cache("5.2.0")
     (folder / "usr/share/seabios").mkdir(parents=True)
     script(folder / "usr/lib/x86/qemu/net-tap.so", "")
-    (folder / "usr/lib/ipxe/qemu").mkdir(parents=True)
+    script(folder / "usr/lib/ipxe/qemu/pxe.rom", "")
     write_manifest(folder, "5.2.0", "Debian test", folder / QEMU, [folder / "lib", folder / "usr/lib/x86"])
     runner = find_binary("5.2")
     assert runner.command == (
@@ -78,6 +78,8 @@ def test_a_fetched_qemu_is_started_through_its_own_loader(cache, monkeypatch):
     )
     assert runner.arguments == ("-L", f"{folder}/usr/share/seabios")
     assert runner.environment == {"QEMU_MODULE_DIR": f"{folder}/usr/lib/x86/qemu"}
+    other = cache("6.2.0")
+    assert find_binary("6.2").environment == {"QEMU_MODULE_DIR": str(other)}, "not the system's, of another version"
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     done = subprocess.run([*runner.command, *runner.arguments], capture_output=True, text=True, check=True)
     assert done.stdout == "QEMU emulator version 5.2.0 (Test)\n"
