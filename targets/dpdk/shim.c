@@ -32,20 +32,26 @@ static struct {
     uint32_t hash_types;
 } config;
 
-/* What DPDK says of a frame in one segment; `lens` is zeroed before, because DPDK fills in only what it finds. */
-EXPORTED uint32_t vnethash_dpdk_ptype(const uint8_t *frame, uint16_t length, struct rte_net_hdr_lens *lens)
+/* What DPDK says of a frame in one segment: its packet type, and the lengths of layers 2 and 3. Those are zeroed before,
+ * because DPDK fills in only what it finds. */
+EXPORTED uint32_t vnethash_dpdk_ptype(const uint8_t *frame, uint16_t length, uint32_t lengths[2])
 {
+    struct rte_net_hdr_lens lens;
     struct rte_mbuf segment;
+    uint32_t ptype;
 
     memset(&segment, 0, sizeof segment);
-    memset(lens, 0, sizeof *lens);
+    memset(&lens, 0, sizeof lens);
     segment.buf_addr = (void *)(uintptr_t)frame;
     segment.buf_len = length;
     segment.data_len = length;
     segment.pkt_len = length;
     segment.nb_segs = 1;
     rte_mbuf_refcnt_set(&segment, 1);
-    return rte_net_get_ptype(&segment, lens, RTE_PTYPE_ALL_MASK);
+    ptype = rte_net_get_ptype(&segment, &lens, RTE_PTYPE_ALL_MASK);
+    lengths[0] = lens.l2_len;
+    lengths[1] = lens.l3_len;
+    return ptype;
 }
 
 /* The hash of `count` words in the byte order of the machine under a key with a word more than that. */
@@ -99,8 +105,7 @@ static int read_ports(const uint8_t *frame, uint32_t length, uint32_t at, uint16
 static void process(const uint8_t *frame, uint32_t length, struct vnethash_result *result)
 {
     union rte_thash_tuple tuple;
-    struct rte_net_hdr_lens lens;
-    uint32_t ptype, type, words, ports;
+    uint32_t ptype, type, words, ports, lengths[2];
     int ipv4, ipv6;
 
     if (length > UINT16_MAX) {
@@ -108,7 +113,7 @@ static void process(const uint8_t *frame, uint32_t length, struct vnethash_resul
         result->message = "a segment of DPDK holds at most 65535 bytes";
         return;
     }
-    ptype = vnethash_dpdk_ptype(frame, (uint16_t)length, &lens);
+    ptype = vnethash_dpdk_ptype(frame, (uint16_t)length, lengths);
     ipv4 = RTE_ETH_IS_IPV4_HDR(ptype) != 0;
     ipv6 = RTE_ETH_IS_IPV6_HDR(ptype) != 0;
     if (!ipv4 && !ipv6)
@@ -126,19 +131,19 @@ static void process(const uint8_t *frame, uint32_t length, struct vnethash_resul
     if (ipv4) {
         struct rte_ipv4_hdr header;
 
-        memcpy(&header, frame + lens.l2_len, sizeof header);
+        memcpy(&header, frame + lengths[0], sizeof header);
         tuple.v4.src_addr = rte_be_to_cpu_32(header.src_addr);
         tuple.v4.dst_addr = rte_be_to_cpu_32(header.dst_addr);
         words = RTE_THASH_V4_L3_LEN;
     } else {
         struct rte_ipv6_hdr header;
 
-        memcpy(&header, frame + lens.l2_len, sizeof header);
+        memcpy(&header, frame + lengths[0], sizeof header);
         rte_thash_load_v6_addrs(&header, &tuple);
         words = RTE_THASH_V6_L3_LEN;
     }
     if (type == ports) {
-        uint32_t at = (uint32_t)lens.l2_len + lens.l3_len;
+        uint32_t at = lengths[0] + lengths[1];
 
         if (!(ipv4 ? read_ports(frame, length, at, &tuple.v4.sport, &tuple.v4.dport)
                    : read_ports(frame, length, at, &tuple.v6.sport, &tuple.v6.dport))) {

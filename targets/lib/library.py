@@ -84,7 +84,7 @@ class Library:
             self._library: Any = self._ffi.dlopen(path, self._ffi.RTLD_NOW | self._ffi.RTLD_LOCAL)
             self._calls = (self._library.vnethash_info, self._library.vnethash_configure, self._library.vnethash_run)
         except (OSError, AttributeError) as error:
-            why = str(error).removeprefix(f"cannot load library {path!r}: ")
+            why = str(error).removeprefix(f"cannot load library {path!r}: ").partition(".  Additionally, ctypes")[0]
             raise TargetError(f"cannot be loaded: {why}") from None
         self.implementation, self.capabilities = self._info()
         self._shown = sum(1 << bit for bit, part in enumerate(_PARTS) if part in self.capabilities.observes)

@@ -78,7 +78,7 @@ def open_lib(argument: str, *, timeout: float = DEFAULT_TIMEOUT, name: str = "")
     except OSError as error:
         raise UsageError(f"{argument}: cannot be read: {error.strerror}") from None
     shared = look(data, argument)
-    with Path(sys.executable).open("rb") as ours:
+    with Path("/proc/self/exe").open("rb") as ours:
         if _machine(data) != _machine(ours.read(_ELF_HEADER)):
             raise FormatError(f"{argument}: built for another kind of machine than this one")
     preloaded = check(shared, argument)

@@ -47,17 +47,8 @@ L3_IPV4, L3_IPV4_EXT, L3_IPV6, L3_IPV6_EXT = 0x10, 0x30, 0x40, 0xC0
 L4_TCP, L4_UDP, L4_FRAG, L4_SCTP = 0x100, 0x200, 0x300, 0x400
 
 
-class Lengths(ctypes.Structure):
-    """struct rte_net_hdr_lens of DPDK 22.11."""
-
-    _fields_ = (
-        ("l2", ctypes.c_uint8), ("inner_l2", ctypes.c_uint8), ("l3", ctypes.c_uint16), ("inner_l3", ctypes.c_uint16),
-        ("tunnel", ctypes.c_uint16), ("l4", ctypes.c_uint8), ("inner_l4", ctypes.c_uint8),
-    )  # fmt: skip
-
-
 class Said(NamedTuple):
-    """What DPDK says of a frame; the name says how it is remembered."""
+    """What DPDK says of a frame: its type, and the lengths of layers 2 and 3 in bytes."""
 
     ptype: int
     l2: int
@@ -70,9 +61,9 @@ def _shim() -> ctypes.CDLL:
 
 
 def ptype(frame: bytes) -> Said:
-    lengths = Lengths()
-    found = int(_shim().vnethash_dpdk_ptype(frame, len(frame), ctypes.byref(lengths)))
-    return Said(found, lengths.l2, lengths.l3)
+    lengths = (ctypes.c_uint32 * 2)()
+    found = int(_shim().vnethash_dpdk_ptype(frame, len(frame), lengths))
+    return Said(found, lengths[0], lengths[1])
 
 
 def softrss(key: bytes, data: bytes) -> int:
