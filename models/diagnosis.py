@@ -84,6 +84,8 @@ _KEYS: tuple[tuple[Slip, Callable[[bytes], bytes]], ...] = (
     (Slip("the bits of each key byte are reversed", _KEY), _reverse_bits),
 )
 
+_LIMITED = Slip("receive queues are limited to max_tx_vq, which counts transmit queues", ("RSS-9", "RSS-5"))
+
 
 def diagnose(
     data: bytes, expected: Outcome, observation: Observation, configuration: Configuration, observes: frozenset[str]
@@ -102,6 +104,8 @@ def diagnose(
             return _queue_slip(expected, observation.queue, configuration)
     unhashed = observation.report == 0 or (observation.report is None and value is None)
     if expected.report == 0 and unhashed and observation.queue not in {None, expected.queue}:
+        if _is_limited(expected.queue, observation.queue, configuration):
+            return _LIMITED
         return Slip("a packet without a hash goes to another queue than unclassified_queue", ("RSS-D3", "RSS-7"))
     if expected.report == 0 and unhashed and value:
         return Slip("hash_value is left over where nothing was hashed", ("REP-2",))
@@ -128,7 +132,14 @@ def _hash_slip(data: bytes, value: int, configuration: Configuration) -> Slip | 
     return None
 
 
+def _is_limited(expected: int, queue: int | None, configuration: Configuration) -> bool:
+    # with max_tx_vq 1 it could not be told from "always queue 0"
+    return configuration.max_tx_vq > 1 and queue == expected % configuration.max_tx_vq
+
+
 def _queue_slip(expected: Outcome, queue: int, configuration: Configuration) -> Slip:
+    if _is_limited(expected.queue, queue, configuration):
+        return _LIMITED
     table = configuration.indirection_table
     size = len(table)
     bits = max(1, size.bit_length() - 1)

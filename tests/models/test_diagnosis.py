@@ -91,3 +91,14 @@ def test_a_short_key_that_is_filled_in_an_unknown_way_is_named() -> None:
 
 def test_a_value_that_fits_no_slip_is_not_named() -> None:
     assert diagnosed(VALUE ^ 0x00010000) == ""
+
+
+@pytest.mark.parametrize("expected", [Outcome(5, 0x80000011, 0x11), Outcome(0, 0, 198)])
+def test_receive_queues_limited_to_max_tx_vq_are_named(expected: Outcome) -> None:
+    shown = Observation(expected.report, expected.value, expected.queue % 4)
+    slip = diagnose(DATA, expected, shown, Configuration(max_tx_vq=4), ALL)
+    assert slip is not None
+    assert slip.clauses[0] == "RSS-9"
+    other = diagnose(DATA, expected, shown, Configuration(max_tx_vq=1), ALL)
+    assert other is not None
+    assert "RSS-9" not in other.clauses
