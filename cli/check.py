@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 @click.option("--accept", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found to this file.")
 @click.option("--validate", is_flag=True, help="Hold every message of an exec: target against the protocol's schema.")
 @click.option("--timeout", type=click.FloatRange(min=0.01), help="Seconds that an exec: target has for one answer.")
+@click.option("--route", type=click.Choice(("auto", "test_run", "tun")), default="auto", show_default=True,
+              help="How frames reach a steering program in the kernel.")
 @click.option("--json", "as_json", is_flag=True, help="The records on standard output, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def check(
@@ -41,6 +43,7 @@ def check(
     accept: Path | None,
     validate: bool,
     timeout: float | None,
+    route: str,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -52,12 +55,13 @@ def check(
     from vnethash.conformance.check import check as run_check  # noqa: PLC0415
     from vnethash.conformance.report import ReportWriter, draw_all, now, read_report  # noqa: PLC0415
     from vnethash.conformance.summary import make_console, render_differences, render_terminal  # noqa: PLC0415
-    from vnethash.targets.registry import check_name, open_target  # noqa: PLC0415
+    from vnethash.targets.registry import check_name, open_target, with_routes  # noqa: PLC0415
 
     known = expectations.read_expected(expected) if expected else None
     chosen = _targets(names, everything)
     for name in chosen:
         check_name(name)
+    chosen = with_routes(chosen, route)
     label, cases = load_cases(suite, clauses, questions)
     with ReportWriter(output) as writer:
         sink = _sink(writer.write, as_json)

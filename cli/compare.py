@@ -11,9 +11,11 @@ import click
 @click.argument("first")
 @click.argument("second")
 @click.option("--suite", default="default", show_default=True, help="default, quick, or a file of vectors.")
+@click.option("--route", type=click.Choice(("auto", "test_run", "tun")), default="auto", show_default=True,
+              help="How frames reach a steering program in the kernel.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def compare(first: str, second: str, suite: str, as_json: bool, quiet: bool) -> int:
+def compare(first: str, second: str, suite: str, route: str, as_json: bool, quiet: bool) -> int:
     """Put the suite to two targets and list the causes by which they differ; no oracle says who is right.
 
     Exit code 0 if they agree in all that both show, 1 if they differ.
@@ -22,9 +24,10 @@ def compare(first: str, second: str, suite: str, as_json: bool, quiet: bool) -> 
     from vnethash.conformance.compare import compare as run_compare  # noqa: PLC0415
     from vnethash.conformance.wording import outcome_words  # noqa: PLC0415
     from vnethash.models.summarize import summarize  # noqa: PLC0415
-    from vnethash.targets.registry import open_target  # noqa: PLC0415
+    from vnethash.targets.registry import open_target, with_routes  # noqa: PLC0415
 
     _, cases = load_cases(suite, (), ())
+    first, second = with_routes([first, second], route)
     one = open_target(first)
     try:
         two = open_target(second)

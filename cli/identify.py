@@ -11,8 +11,10 @@ import click
 @click.argument("name", metavar="TARGET")
 @click.option("--packets", default=200, show_default=True, type=click.IntRange(min=1), help="At most so many.")
 @click.option("--timeout", type=click.FloatRange(min=0.01), help="Seconds that an exec: target has for one answer.")
+@click.option("--route", type=click.Choice(("auto", "test_run", "tun")), default="auto", show_default=True,
+              help="How frames reach a steering program in the kernel.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def identify(name: str, packets: int, timeout: float | None, as_json: bool) -> int:
+def identify(name: str, packets: int, timeout: float | None, route: str, as_json: bool) -> int:
     """Find the readings that a target follows by the packets that tell them apart.
 
     Exit code 0 if one set of supported readings explains every answer, 1 if not.
@@ -20,8 +22,9 @@ def identify(name: str, packets: int, timeout: float | None, as_json: bool) -> i
     from vnethash.conformance.identify import identify as run_identify  # noqa: PLC0415
     from vnethash.conformance.suite import load_suite  # noqa: PLC0415
     from vnethash.spec.questions import questions_by_field  # noqa: PLC0415
-    from vnethash.targets.registry import open_target  # noqa: PLC0415
+    from vnethash.targets.registry import open_target, with_routes  # noqa: PLC0415
 
+    (name,) = with_routes([name], route)
     target = open_target(name, timeout=timeout)
     try:
         found = run_identify(target, load_suite("default").cases, most=packets)

@@ -12,8 +12,10 @@ from vnethash.spec.errors import UsageError
 @click.command()
 @click.argument("words", metavar="[FOLDER] FINDING", nargs=-1, required=True)
 @click.option("--target", help="Another target than the one it was found on.")
+@click.option("--route", type=click.Choice(("auto", "test_run", "tun")), default="auto", show_default=True,
+              help="How frames reach a steering program in the kernel.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def replay(words: tuple[str, ...], target: str | None, as_json: bool) -> int:
+def replay(words: tuple[str, ...], target: str | None, route: str, as_json: bool) -> int:
     """Put the witness of a finding to its target again.
 
     FOLDER is that of the records (default: vnethash-report), FINDING an id of its report. Exit code 0 fixed, 1 still
@@ -22,7 +24,7 @@ def replay(words: tuple[str, ...], target: str | None, as_json: bool) -> int:
     from vnethash.conformance.replay import replay as run_replay  # noqa: PLC0415
     from vnethash.conformance.report import read_report  # noqa: PLC0415
     from vnethash.conformance.wording import all_allowed_words, outcome_words  # noqa: PLC0415
-    from vnethash.targets.registry import open_target  # noqa: PLC0415
+    from vnethash.targets.registry import open_target, with_routes  # noqa: PLC0415
 
     if len(words) > 2:
         raise UsageError("replay takes a folder and one finding")
@@ -36,7 +38,8 @@ def replay(words: tuple[str, ...], target: str | None, as_json: bool) -> int:
         problem = "no finding" if not matching else "more than one finding"
         raise UsageError(f"{folder}: {problem} {wanted!r}", hint=hint)
     finding = known[matching[0]]
-    answer = run_replay(finding, lambda name: open_target(target or name))
+    (name,) = with_routes([target or finding.target], route)
+    answer = run_replay(finding, lambda _: open_target(name))
     if as_json:
         click.echo(
             json.dumps(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from vnethash.spec.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vnethash.targets.base import Target, TargetInfo
 
 #: Scheme -> what it drives; the order is that of `vnethash targets`.
@@ -14,6 +16,7 @@ SCHEMES = {
     "model": "our own model, DIALECT[,QUESTION=READING...]",
     "qemu-ebpf": "the steering program in an installed QEMU [BINARY]",
     "ebpf": "a steering program PATH.o",
+    "tun": "a steering program on a real TAP, PATH.o or qemu[=BINARY]",
     "dpdk": "packet type and hash of the installed DPDK",
     "exec": "any program that speaks protocol version 1, COMMAND",
     "lib": "a shared library PATH.so that exports vnethash.h",
@@ -27,6 +30,22 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {', '.join(SCHEMES)}")
     if not argument and scheme not in {"dpdk", "qemu-ebpf"}:
         raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
+
+
+def with_routes(names: Sequence[str], route: str) -> list[str]:
+    """Return names under which the steering programs among the targets get all frames by one route.
+
+    The names say what was asked for, so that a report and a replay do too. Raises UsageError where none has routes.
+    """
+    if route == "auto":
+        return list(names)
+    routed = []
+    for name in names:
+        scheme, _, argument = name.partition(":")
+        routed.append(f"{scheme}:{argument},route={route}" if scheme in {"ebpf", "qemu-ebpf"} else name)
+    if routed == list(names):
+        raise UsageError(f"--route {route}: none of the targets has routes", hint="ebpf: and qemu-ebpf have")
+    return routed
 
 
 def open_target(name: str, *, validate: bool = False, timeout: float | None = None) -> Target:
@@ -53,6 +72,10 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
         from vnethash.targets.lib.target import open_lib  # noqa: PLC0415
 
         return open_lib(argument, timeout=10.0 if timeout is None else timeout)
+    if scheme == "tun":
+        from vnethash.targets.tun.target import open_tun  # noqa: PLC0415
+
+        return open_tun(argument)
     from vnethash.targets.ebpf.target import open_ebpf, open_qemu_ebpf  # noqa: PLC0415
 
     return open_qemu_ebpf(argument) if scheme == "qemu-ebpf" else open_ebpf(argument)
@@ -65,10 +88,12 @@ def probe_all() -> list[TargetInfo]:
     from vnethash.targets.dpdk import target as dpdk  # noqa: PLC0415
     from vnethash.targets.ebpf import target as ebpf  # noqa: PLC0415
     from vnethash.targets.lib import target as lib  # noqa: PLC0415
+    from vnethash.targets.tun import target as tun  # noqa: PLC0415
 
     return [
         *model.probe(),
         *ebpf.probe(),
+        *tun.probe(),
         *dpdk.probe(),
         TargetInfo("exec:COMMAND", SCHEMES["exec"], available=True, shows=("what it says",)),
         *lib.probe(),

@@ -27,6 +27,12 @@ def _kernel() -> str:
     return permitted() or ""
 
 
+def _tun() -> str:
+    from vnethash.targets.tun.tap import permitted
+
+    return permitted()
+
+
 def _qemu() -> str:
     return _program("qemu-system-x86_64")
 
@@ -78,6 +84,7 @@ def _program(*names: str) -> str:
 #: Name -> what it is, and the probe: "" or why it is missing.
 NEEDS: dict[str, tuple[str, Callable[[], str]]] = {
     "kernel": ("bpf(2) in the kernel", _kernel),
+    "tun": ("a TAP with a steering program: root, bpf(2), /dev/net/tun", _tun),
     "qemu": ("an installed qemu-system-x86_64", _qemu),
     "steering": ("QEMU's steering program, out of an installed QEMU or the wheel", _steering),
     "qemus": ("QEMU 5.2, 8.2, 10.0 and 11.1, as `make qemus` fetches them", _qemus),

@@ -14,6 +14,9 @@ _VLAN_TYPES = (0x8100, 0x88A8)
 _VLAN_MAX_DEPTH = 8
 _PAGE, _HEADROOM = 4096, 16
 
+#: Bytes in the linear area of a frame that does not fit one page, where its sender says how long the headers are.
+TAP_LINEAR = 2048
+
 #: Offsets of negative packet loads (SKF_NET_OFF, SKF_LL_OFF of linux/filter.h).
 _NET_OFFSET = -0x100000
 _MAC_OFFSET = -0x200000
@@ -48,15 +51,14 @@ class Packet(NamedTuple):
         return cls(frame, _ETH_HLEN, _ETH_HLEN, len(frame), _protocol_received(frame), _packet_type(frame))
 
     @classmethod
-    def of_tap(cls, frame: bytes, linear: int | None = None) -> Packet:
+    def of_tap(cls, frame: bytes, linear: int = TAP_LINEAR) -> Packet:
         """Return the frame as a TAP's steering program gets it from a packet socket.
 
-        The data begins at the MAC header, the network header lies behind all VLAN tags (up to seven). `linear` is the
-        number of bytes in the linear area; by default what a packet socket puts there: all of a frame that fits one
-        page with 16 bytes of headroom, otherwise the Ethernet header alone.
+        The data begins at the MAC header, the network header lies behind all VLAN tags (up to seven). A frame that
+        fits one page with 16 bytes of headroom lies in the linear area whole. Of a longer one, `linear` bytes do: those
+        that the sender names as headers; 14 where it names none.
         """
-        if linear is None:
-            linear = len(frame) if len(frame) < _PAGE - _HEADROOM else _ETH_HLEN
+        linear = len(frame) if len(frame) < _PAGE - _HEADROOM else max(_ETH_HLEN, min(linear, len(frame)))
         protocol = int.from_bytes(frame[12:14], "big")
         network = _behind_tags(frame) if protocol in _VLAN_TYPES else _ETH_HLEN
         return cls(frame, 0, network, linear, protocol, _HOST)

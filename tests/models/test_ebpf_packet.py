@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from vnethash.models.ebpf.packet import Packet, field
+from vnethash.models.ebpf.packet import TAP_LINEAR, Packet, field
 
 MACS = bytes.fromhex("020000000001020000000002")
 
@@ -29,9 +29,11 @@ def test_a_tap_has_the_network_header_behind_the_tags_and_a_test_run_never(frame
     assert (Packet.of_test_run(frame).network, Packet.of_test_run(frame).data) == (14, 14)
 
 
-def test_a_frame_of_a_page_has_only_its_ethernet_header_in_the_linear_area_of_a_tap():
-    assert Packet.of_tap(MACS + bytes(4067)).linear == 4079
-    large = Packet.of_tap(MACS + bytes(4068))
+def test_a_frame_of_a_page_has_only_what_its_sender_names_in_the_linear_area_of_a_tap():
+    for linear in (14, TAP_LINEAR):
+        assert Packet.of_tap(MACS + bytes(4067), linear).linear == 4079
+    assert Packet.of_tap(MACS + bytes(4068)).linear == TAP_LINEAR
+    large = Packet.of_tap(MACS + bytes(4068), linear=0)
     assert large.linear == 14
     assert large.load_relative(12, 2, 0) == bytes(2)
     assert large.load_relative(0, 1, 1) is None

@@ -32,6 +32,8 @@ struct input {
     __u32 length;
 };
 
+#ifndef READ_INPUT
+#define READ_INPUT read_input
 static __attribute__((noinline)) int read_input(struct __sk_buff *skb, struct input *input, __u32 hash_types)
 {
     __u16 ethertype = 0, fragment = 0;
@@ -49,6 +51,9 @@ static __attribute__((noinline)) int read_input(struct __sk_buff *skb, struct in
     }
     return hash_types & TYPE_IPV4 ? 8 : 0;
 }
+#else
+static __attribute__((noinline)) int READ_INPUT(struct __sk_buff *skb, struct input *input, __u32 hash_types);
+#endif
 
 static __attribute__((always_inline)) int steer(struct __sk_buff *skb, void *configurations, void *keys, void *table)
 {
@@ -61,7 +66,7 @@ static __attribute__((always_inline)) int steer(struct __sk_buff *skb, void *con
 
     if (!configuration || !key || !configuration->redirect)
         return 0;
-    length = read_input(skb, &input, configuration->hash_types);
+    length = READ_INPUT(skb, &input, configuration->hash_types);
     if (!length)
         return configuration->unclassified_queue;
     window = key->first;
