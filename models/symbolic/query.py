@@ -166,7 +166,7 @@ def distinguish(
         raise VnethashError(end["reason"])
     if found:
         last = found[-1]
-        raw = Witness(bytes.fromhex(last["found"]), _configuration(last["types"], last["tunnels"]), one, other)
+        raw = Witness(bytes.fromhex(last["found"]), configuration_of(last["types"], last["tunnels"]), one, other)
         witness = plainest(raw, question)
         minimal = end["end"] == "sat" and exact
         return Sat(witness, below, minimal, links, questions_raised(witness, question), time.monotonic() - started)
@@ -192,7 +192,8 @@ def _ask(task: Mapping[str, Any], seconds: float) -> tuple[list[dict[str, Any]],
     return [json.loads(line) for line in lines], reason
 
 
-def _configuration(types: int, tunnels: int) -> Configuration:
+def configuration_of(types: int, tunnels: int) -> Configuration:
+    """Return the configuration with these hash types, and tunnels as `enabled_tunnels` returns them."""
     features = {"RSS", "HASH_REPORT", *(("HASH_TUNNEL",) if tunnels & NEGOTIATED else ())}
     return Configuration(hash_types=types, tunnel_types=tunnels & ALL_TUNNEL_TYPES, features=frozenset(features))
 

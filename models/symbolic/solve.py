@@ -13,7 +13,7 @@ import z3
 from vnethash.models.symbolic.encode import FRAME, Encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from vnethash.models.symbolic.terms import Value
 
@@ -63,6 +63,11 @@ class Problem:
 
     def __init__(self, *values: Value) -> None:
         self.encoder = Encoder(values)
+
+    def fix(self, known: Mapping[int, int]) -> None:
+        """Tell the solvers of bytes that are known beforehand: `Graph.known` settles only reads at known offsets."""
+        for place, octet in known.items():
+            self.encoder.bounds.append(self.encoder.byte(place) == octet)
 
     def check(self, *conditions: Value, seconds: float, likely: Literal["sat", "unsat"] = "unsat") -> Answer:
         """Say whether conditions can hold together; `unknown` behind `seconds` of wall-clock time.

@@ -396,8 +396,9 @@ class Graph:
         return self._term("if", (condition, first, second), boolean=True)
 
     def _narrowed(self, condition: Term, first: Value, second: Value) -> tuple[int, int]:
-        """Return the interval of a choice; `a if a < b else ...` is less than b."""
+        """Return the interval of a choice: `a if a < b else ...` is less than b, `b - a if a < b` at least 1."""
         tops = [high(first), high(second)]
+        bottoms = [low(first), low(second)]
         if condition.operation == "less":
             left, right = condition.args
             offset = combine(linear(first), linear(left), -1)
@@ -406,7 +407,14 @@ class Graph:
             offset = combine(linear(second), linear(right), -1)
             if not offset.parts:
                 tops[1] = min(tops[1], high(left) + offset.number)
-        return min(low(first), low(second)), max(tops)
+            gap = combine(linear(right), linear(left), -1)
+            offset = combine(linear(first), gap, -1)
+            if not offset.parts:
+                bottoms[0] = max(bottoms[0], 1 + offset.number)
+            offset = combine(linear(second), gap, 1)
+            if not offset.parts:
+                bottoms[1] = max(bottoms[1], offset.number)
+        return min(bottoms), max(tops)
 
 
 def bounds_of(form: Linear) -> tuple[int, int]:
