@@ -17,6 +17,7 @@ SCHEMES = {
     "qemu-ebpf": "the steering program in an installed QEMU [BINARY]",
     "ebpf": "a steering program PATH.o",
     "tun": "a steering program on a real TAP, PATH.o or qemu[=BINARY]",
+    "qemu": "the virtio-net device of an installed QEMU [BINARY or VERSION]",
     "dpdk": "packet type and hash of the installed DPDK",
     "exec": "any program that speaks protocol version 1, COMMAND",
     "lib": "a shared library PATH.so that exports vnethash.h",
@@ -28,7 +29,7 @@ def check_name(name: str) -> None:
     scheme, _, argument = name.partition(":")
     if scheme not in SCHEMES:
         raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {', '.join(SCHEMES)}")
-    if not argument and scheme not in {"dpdk", "qemu-ebpf"}:
+    if not argument and scheme not in {"dpdk", "qemu", "qemu-ebpf"}:
         raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
 
 
@@ -64,6 +65,10 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
         from vnethash.targets.exec.client import open_exec  # noqa: PLC0415
 
         return open_exec(argument, validate=validate, timeout=10.0 if timeout is None else timeout)
+    if scheme == "qemu":
+        from vnethash.targets.qemu.target import open_qemu  # noqa: PLC0415
+
+        return open_qemu(argument, seconds=20.0 if timeout is None else timeout)
     if scheme == "dpdk":
         from vnethash.targets.dpdk.target import open_dpdk  # noqa: PLC0415
 
@@ -88,12 +93,14 @@ def probe_all() -> list[TargetInfo]:
     from vnethash.targets.dpdk import target as dpdk  # noqa: PLC0415
     from vnethash.targets.ebpf import target as ebpf  # noqa: PLC0415
     from vnethash.targets.lib import target as lib  # noqa: PLC0415
+    from vnethash.targets.qemu import target as qemu  # noqa: PLC0415
     from vnethash.targets.tun import target as tun  # noqa: PLC0415
 
     return [
         *model.probe(),
         *ebpf.probe(),
         *tun.probe(),
+        *qemu.probe(),
         *dpdk.probe(),
         TargetInfo("exec:COMMAND", SCHEMES["exec"], available=True, shows=("what it says",)),
         *lib.probe(),

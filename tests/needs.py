@@ -60,6 +60,12 @@ def _qemus() -> str:
     return f"no QEMU {', '.join(missing)}: `make qemus` fetches them" if missing else ""
 
 
+def _tap() -> str:
+    from vnethash.targets.qemu.tap import missing
+
+    return missing()
+
+
 def _sanitizers() -> str:
     if reason := _program("cc"):
         return reason
@@ -84,6 +90,7 @@ def _program(*names: str) -> str:
 #: Name -> what it is, and the probe: "" or why it is missing.
 NEEDS: dict[str, tuple[str, Callable[[], str]]] = {
     "kernel": ("bpf(2) in the kernel", _kernel),
+    "tap": ("a TAP in a network namespace: root, /dev/net/tun", _tap),
     "tun": ("a TAP with a steering program: root, bpf(2), /dev/net/tun", _tun),
     "qemu": ("an installed qemu-system-x86_64", _qemu),
     "steering": ("QEMU's steering program, out of an installed QEMU or the wheel", _steering),

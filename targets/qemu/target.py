@@ -139,20 +139,24 @@ class QemuTarget:
         """
         if self._configuration is None:
             raise UsageError(f"{self.name}: run before it was configured")
+        if not self.device.limit(frames):
+            return self._isolated(frames)
         limits = [self.device.limit([frame]) for frame in frames]
-        asked = [frame for frame, reason in zip(frames, limits, strict=True) if not reason]
+        answers = iter(self._isolated([frame for frame, why in zip(frames, limits, strict=True) if not why]))
+        return [Skipped(why) if why else next(answers) for why in limits]
+
+    def _isolated(self, frames: Sequence[bytes]) -> list[Result]:
         try:
-            results = self._ask(asked)
+            return self._ask(frames)
         except (TargetDied, TargetTimeout) as failure:
-            results = isolate(
-                asked, failure, ask=self._ask, restart=self._restart, most=_MOST_FAILURES, seconds=self._seconds
-            ).results
-            self._alive()
-            self._apply(self._configuration)
-        answers = iter(results)
-        return [Skipped(reason) if reason else next(answers) for reason in limits]
+            found = isolate(
+                frames, failure, ask=self._ask, restart=self._restart, most=_MOST_FAILURES, seconds=self._seconds
+            )
+            self._restart()
+            return found.results
 
     def _restart(self) -> None:
+        """Start QEMU anew, with the configuration of now; what happened to the one before does not matter."""
         assert self._configuration is not None
         self.device.restart()
         self._apply(self._configuration)

@@ -1,6 +1,6 @@
 """How fast things are, each as a ratio to something simple that was measured beside it: `make bench`.
 
-    python tests/bench [model] [kernel] [protocol]
+    python tests/bench [model] [kernel] [protocol] [device]
 
 A rate says little on a shared machine; a ratio to something measured in the same minute says more.
 """
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sys
 
+import device
 import kernel
 import model
 import protocol
 from measure import Missing, table
 from vnethash.spec.errors import VnethashError
 
-BENCHES = {"model": model.measure, "kernel": kernel.measure, "protocol": protocol.measure}
+BENCHES = {"model": model.measure, "kernel": kernel.measure, "protocol": protocol.measure, "device": device.measure}
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,108 @@
+"""QEMU's device: batches through shared memory beside the qtest protocol alone, and all hash types in one run."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from measure import Missing, Rate, best
+from vnethash.conformance.suite import load_suite
+from vnethash.spec.configuration import Configuration
+from vnethash.spec.constants import ALL_HASH_TYPES
+from vnethash.spec.errors import TargetUnavailable
+from vnethash.targets.base import Skipped
+from vnethash.targets.qemu.target import PAIRS, QemuTarget, open_qemu
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Queue pairs where not the suite's own number is measured.
+FEW = 4
+#: Frames for the batches, and for the slow way.
+MANY, PLAIN = 50_000, 2_000
+CONFIGURATION = Configuration(indirection_table=tuple(range(3)) * 42 + (0, 1), unclassified_queue=3)
+
+
+def measure() -> tuple[str, list[Rate]]:
+    """Return the rates in frames a second; hash, report and queue of each are read."""
+    try:
+        target = open_qemu(f",queues={FEW}")
+    except TargetUnavailable as error:
+        raise Missing(error.line()) from None
+    suite = list(dict.fromkeys(case.frame for case in load_suite("default").cases))
+    tcp = next(frame for frame in suite if len(frame) == 54 and frame[23] == 6)
+    frames = [tcp[:26] + struct.pack(">I", number) + tcp[30:] for number in range(MANY)]
+    plain, few = f"qtest alone, one by one, {FEW} queue pairs", f"batches, {FEW} queue pairs"
+    try:
+        target.configure(CONFIGURATION)
+        _same(target, frames[:PLAIN])
+        rates = [Rate(plain, best(lambda: _plain(target, frames[:PLAIN]), PLAIN))]
+        rates.append(Rate(few, best(lambda: target.run(frames), MANY), plain))
+        rates.append(Rate(f"all {ALL_HASH_TYPES + 1} hash_types, {len(suite)} frames of the suite each",
+                          _matrix(target, suite), few))  # fmt: skip
+    finally:
+        target.close()
+    target = open_qemu(f",queues={PAIRS}")
+    try:
+        target.configure(Configuration())
+        rates.append(Rate(f"batches, {PAIRS} queue pairs", best(lambda: target.run(frames), MANY), plain))
+    finally:
+        target.close()
+    return f"QEMU {target.implementation.version}'s device, TCP frames of {len(tcp)} bytes", rates
+
+
+def _matrix(target: QemuTarget, frames: Sequence[bytes]) -> float:
+    """Return frames a second over all hash types, each with a device that was reset."""
+    begun = time.perf_counter()
+    for hash_types in range(ALL_HASH_TYPES + 1):
+        target.configure(replace(CONFIGURATION, hash_types=hash_types))
+        results = target.run(frames)
+        assert not any(isinstance(result, Skipped) for result in results)
+    return (ALL_HASH_TYPES + 1) * len(frames) / (time.perf_counter() - begun)
+
+
+def _same(target: QemuTarget, frames: Sequence[bytes]) -> None:
+    """Hold the two ways against each other."""
+    batch = [(result.queue, result.report, result.value) for result in target.run(frames)]  # type: ignore[union-attr]
+    target.configure(CONFIGURATION)
+    assert _plain(target, frames) == batch
+    target.configure(CONFIGURATION)
+
+
+def _plain(target: QemuTarget, frames: Sequence[bytes]) -> list[tuple[int, int, int]]:
+    """Do what `run` does, with memory read and written through the qtest protocol, a frame at a time."""
+    device = target.device
+    machine, rings, backend = device._machine, device._rings, device._backend
+    assert machine is not None
+    assert rings is not None
+    assert backend is not None
+    places = [rings.place(queue) for queue in range(device.pairs)]
+    ask = [f"readw {place.used + 2:#x}" for place in places]
+    seen = [int(answer, 16) for answer in machine.script(ask)]
+    posted = [int(answer, 16) for answer in machine.script([f"readw {place.available + 2:#x}" for place in places])]
+    answers = []
+    for frame in frames:
+        backend.send([frame], bytes(20))
+        while (now := [int(answer, 16) for answer in machine.script(ask)]) == seen:
+            pass
+        queue = next(index for index, pair in enumerate(zip(now, seen, strict=True)) if pair[0] != pair[1])
+        place = places[queue]
+        (entry,) = machine.script([f"b64read {place.used + 4 + 8 * (seen[queue] % place.size):#x} 8"])
+        head, length = struct.unpack("<II", base64.b64decode(entry))
+        (descriptor,) = machine.script([f"b64read {place.descriptors + 16 * head:#x} 16"])
+        address = struct.unpack("<QIHH", base64.b64decode(descriptor))[0]
+        (data,) = machine.script([f"b64read {address:#x} {length}"])
+        packet = base64.b64decode(data)
+        assert packet[20:] == frame
+        value, report = struct.unpack_from("<IH", packet, 12)
+        answers.append((queue, report, value))
+        slot = place.available + 4 + 2 * (posted[queue] % place.size)
+        posted[queue] = (posted[queue] + 1) & 0xFFFF
+        machine.script([f"writew {slot:#x} {head:#x}", f"writew {place.available + 2:#x} {posted[queue]:#x}"])
+        seen = now
+    # what the rings know of themselves is behind now
+    rings._seen, rings._posted = list(seen), list(posted)
+    return answers
