@@ -1,4 +1,4 @@
-"""`vnethash vectors list|export|lint`: the published vectors."""
+"""`vnethash vectors list|export|lint|past`: the published vectors, and the bugs of the past."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
-from vnethash.spec.errors import EXIT_OK, EXIT_USAGE, UsageError
+from vnethash.spec.errors import EXIT_DEVIATIONS, EXIT_OK, EXIT_TARGET, EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vnethash.conformance.past import Told
     from vnethash.conformance.suite import Case
 
 
@@ -24,9 +25,9 @@ class _Shown(NamedTuple):
     summary: str
 
 
-@click.group("vectors", short_help="The published vectors: list, export, lint.")
+@click.group("vectors", short_help="The published vectors: list, export, lint; bugs of the past.")
 def vectors() -> None:
-    """List the cases of a suite, write a suite as a file of vectors, check such a file.
+    """List the cases of a suite, write a suite as a file of vectors, check such a file, try bugs of the past.
 
     The format is described in docs/vectors.md.
     """
@@ -100,6 +101,93 @@ def lint(*, paths: tuple[Path, ...], as_json: bool) -> int:
             for problem in problems or [f"{path}: nothing is wrong"]:
                 click.echo(problem)
     return EXIT_USAGE if any(found.values()) else EXIT_OK
+
+
+@vectors.command(short_help="Bugs of the past: list them, or put them to targets.")
+@click.argument("names", metavar="[TARGET]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def past(*, names: tuple[str, ...], as_json: bool) -> int:
+    """List bugs that implementations have had, or put them to targets and say which has which.
+
+    A bug is absent only where the answer is one that the text allows. What is known of a version is upstream's: a
+    distribution may have taken a repair over, and a mark (!) then says so. Exit code 1 if a target
+    has one, 3 if a target could not be driven.
+    """
+    from vnethash.conformance.suite.past import past as bugs  # noqa: PLC0415
+
+    if names:
+        return _put_past(names, as_json)
+    if as_json:
+        fields = ("name", "words", "project", "change", "clauses")
+        click.echo(json.dumps([{name: getattr(bug, name) for name in fields} for bug in bugs()], indent=2))
+        return EXIT_OK
+    for bug in bugs():
+        spans = "; ".join(
+            f"{span.implementation} {span.since} to before {span.fixed}" if span.fixed else
+            f"{span.implementation} from {span.since} on" for span in bug.spans
+        )
+        click.echo("\t".join((bug.name, bug.words, bug.project, bug.change, " ".join(bug.clauses), spans)))
+    return EXIT_OK
+
+
+def _put_past(names: Sequence[str], as_json: bool) -> int:
+    from vnethash.conformance.past import ask_all  # noqa: PLC0415
+    from vnethash.targets.registry import check_name, open_target  # noqa: PLC0415
+
+    for name in names:
+        check_name(name)
+    found: dict[str, tuple[list[Told], str]] = {}
+    ask_all(names, open_target, lambda name, told, words: found.update({name: (told, words)}))
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    name: {
+                        "implementation": words if told else "", "not_driven": "" if told else words,
+                        "bugs": {
+                            one.bug.name: {"state": one.state, "why": one.why, "known": one.known} for one in told
+                        },
+                    }
+                    for name, (told, words) in found.items()
+                },
+                indent=2,
+            )
+        )
+    else:
+        _print_past(found)
+    if any(one.state == "present" for told, _ in found.values() for one in told):
+        return EXIT_DEVIATIONS
+    return EXIT_OK if all(told for told, _ in found.values()) else EXIT_TARGET
+
+
+def _print_past(found: dict[str, tuple[list[Told], str]]) -> None:
+    """Print a table of bugs by targets, and below it what is not as known and who was not driven."""
+    from rich.table import Table  # noqa: PLC0415
+    from vnethash.conformance.matrix import WORDS  # noqa: PLC0415
+    from vnethash.conformance.summary import make_console  # noqa: PLC0415
+
+    driven = {name: told for name, (told, _) in found.items() if told}
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("bug", no_wrap=True)
+    for name in driven:
+        table.add_column(name, overflow="fold")
+    table.add_column("clauses", overflow="fold")
+    table.add_column("repaired by", overflow="fold")
+    for row in zip(*driven.values(), strict=True):
+        cells = [WORDS[one.state] + (" (!)" if one.contrary else "") for one in row]
+        table.add_row(row[0].bug.name, *cells, " ".join(row[0].bug.clauses), row[0].bug.change)
+    console = make_console()
+    if driven:
+        console.print(table)
+    for name, told in driven.items():
+        for one in told:
+            if one.contrary:
+                known = "has it" if one.known else "is without it"
+                line = f"(!) {name}: {one.bug.name} is {one.state}; upstream's release of that version {known}"
+                console.print(line, soft_wrap=True)
+    for name, (told, words) in found.items():
+        if not told:
+            console.print(f"{name}: not driven: {words}", soft_wrap=True)
 
 
 def _cases(suite: str) -> Sequence[Case]:

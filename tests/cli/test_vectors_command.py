@@ -1,4 +1,4 @@
-"""`vnethash vectors list`, `export` and `lint`."""
+"""`vnethash vectors list`, `export` and `lint`; `past` is in tests/conformance/test_past.py."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def listed(*arguments: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_it_is_a_group_with_three_commands() -> None:
-    assert sorted(vectors.commands) == ["export", "lint", "list"]  # type: ignore[attr-defined]
+def test_it_is_a_group_with_four_commands() -> None:
+    assert sorted(vectors.commands) == ["export", "lint", "list", "past"]  # type: ignore[attr-defined]
 
 
 def test_list_has_every_case() -> None:
