@@ -72,7 +72,7 @@ def isolate(
     if any(result is None for result in results) and not answered:
         times = f"; {failures} times in a row, none of {len(frames)} frames answered" if failures > 1 else ""
         raise type(failure)(failure.message + times, hint=failure.hint)
-    reason = f"not asked: the adapter had died or hung {failures} times in this batch"
+    reason = f"not asked: the target had died or hung {failures} times in this batch"
     return Isolated([Skipped(reason) if r is None else r for r in results], failures, blamed)
 
 

@@ -326,7 +326,7 @@ class TestAnAdapterThatDies:
             results = target.run(frames)
         assert results[0] == Observation(None, 3, 7)
         assert [type(result) for result in results[1:4]] == [Errored] * 3
-        assert set(results[4:]) == {Skipped("not asked: the adapter had died or hung 5 times in this batch")}
+        assert set(results[4:]) == {Skipped("not asked: the target had died or hung 5 times in this batch")}
 
     @pytest.mark.parametrize(
         ("fault", "words"),
