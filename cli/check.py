@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,26 +50,31 @@ def check(
 ) -> int:
     """Put the conformance suite to targets and judge each by one consistent profile of readings.
 
+    What a witness such as linux-dissector shows is told beside it, and is no verdict.
+
     Exit code 0 if all conform (or all is as --expected says), 1 on deviations, 3 if a target could not be driven.
     """
     from vnethash.conformance import expected as expectations  # noqa: PLC0415
     from vnethash.conformance.check import check as run_check  # noqa: PLC0415
     from vnethash.conformance.report import ReportWriter, draw_all, now, read_report  # noqa: PLC0415
     from vnethash.conformance.summary import make_console, render_differences, render_terminal  # noqa: PLC0415
-    from vnethash.targets.registry import check_name, open_target, with_routes  # noqa: PLC0415
+    from vnethash.targets.registry import WITNESSES, check_name, open_target, open_witness, with_routes  # noqa: PLC0415
 
     known = expectations.read_expected(expected) if expected else None
     chosen = _targets(names, everything)
     for name in chosen:
         check_name(name)
-    chosen = with_routes(chosen, route)
+    asked = [name for name in chosen if name in WITNESSES]
+    chosen = with_routes([name for name in chosen if name not in asked], route)
     label, cases = load_cases(suite, clauses, questions)
-    with ReportWriter(output) as writer:
+    with ExitStack() as stack:
+        witnesses = [stack.enter_context(closing(open_witness(name))) for name in asked]
+        writer = stack.enter_context(ReportWriter(output))
         sink = _sink(writer.write, as_json)
         with Bars(enabled=not quiet and not as_json) as bars:
             summary = run_check(
                 chosen, label, cases, lambda name: open_target(name, validate=validate, timeout=timeout), sink,
-                progress=bars, command=sys.argv[1:], now=now,
+                progress=bars, command=sys.argv[1:], now=now, witnesses=witnesses,
             )
     draw_all(output)
     report = read_report(output)
@@ -94,7 +100,7 @@ def _targets(names: Sequence[str], everything: bool) -> list[str]:
     if everything:
         from vnethash.targets.registry import probe_all  # noqa: PLC0415
 
-        found = [line.name for line in probe_all() if line.available and line.judged]
+        found = [line.name for line in probe_all() if line.available and (line.judged or line.witness)]
         return [*names, *(name for name in found if name not in names)]
     if not names:
         raise UsageError("no target is named", hint="`vnethash targets` lists them, --all takes every one")

@@ -9,9 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from vnethash.conformance import records
+from vnethash.conformance.coverage import measure
 from vnethash.conformance.describe import decode
 from vnethash.conformance.findings import Group, find_groups
 from vnethash.conformance.judge import Judged, Judgement, judge
+from vnethash.conformance.kinds import kinds
 from vnethash.conformance.runner import Run, run_suite
 from vnethash.models.causes import company, effect, mixed_cause, shows_reading, unexplained_cause
 from vnethash.models.events import RULES, steps
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from vnethash.models.allowed import Expectation
     from vnethash.models.symbolic.profile import Profile
     from vnethash.spec.configuration import Configuration
-    from vnethash.targets.base import Target
+    from vnethash.targets.base import Target, Witness
 
 #: Clauses that only a target that shows reports can keep or break.
 _ABOUT_REPORTS = frozenset({"REP-1", "REP-2", "REP-3", "REP-4", "HDR-1", "FB-4"})
@@ -94,9 +96,11 @@ def check(
     command: Sequence[str] = (),
     now: Callable[[], str],
     expectations: Expectations | None = None,
+    witnesses: Sequence[Witness] = (),
 ) -> Summary:
     """Check targets one after the other; each record goes to `sink` as soon as it is known.
 
+    What `witnesses` show is recorded beside it, and judged by nobody.
     A target that cannot be driven is recorded as such, and the others are still judged. Ctrl-C ends the run and keeps
     what was answered until then.
     """
@@ -128,6 +132,13 @@ def check(
             summary.conclusions[name] = "not-driven"
         finally:
             target.close()
+    for witness in () if summary.interrupted else witnesses:
+        progress.stage(witness.name, "asking", len(kinds()))
+        try:
+            sink(measure(witness, progress.advance))
+        except KeyboardInterrupt:
+            summary.interrupted = True
+            break
     sink(
         records.Footer(now(), summary.cases, summary.findings, summary.exit_code, interrupted=summary.interrupted)
     )

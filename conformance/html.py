@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import BaseLoader, Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
+from vnethash.conformance import coverage
 from vnethash.conformance.matrix import build
 from vnethash.conformance.report import KINDS
 from vnethash.conformance.summary import HISTORY, conclusion_words, figures
@@ -113,6 +114,8 @@ def render(report: Report) -> str:
         witness=witness_words,
         shown_cases=_shown_cases,
         text=_limited,
+        coverage_rows=coverage.rows,
+        coverage_title=coverage.title,
     )
     page = environment.get_template("report.html.j2").render(
         report=report,
@@ -121,6 +124,7 @@ def render(report: Report) -> str:
         history_heading=HISTORY,
         standings=STANDINGS,
         causes=CAUSES,
+        coverage_caption=coverage.CAPTION,
         replay=partial(replay_command, report.folder),
         frame_limit=FRAME_LIMIT,
         cases_limit=CASES_LIMIT,

@@ -4,6 +4,7 @@
     case        one frame under one configuration at one target: what was allowed, what came out, the verdict
     finding     a disagreement reduced to its cause, with a witness
     target      the conclusion about one target, with its profile of readings
+    coverage    which fields a witness's hash covers, beside what the clauses hash (no verdict)
     footer      the counts; a report without it is not a report
 
 All numbers are integers, all bytes lower-case hex. Readers reject unknown fields.
@@ -134,6 +135,30 @@ class TargetRecord(Record, frozen=True, tag="target"):
     seconds: float
 
 
+class Covered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One kind of packet: which bits of it a witness's hash covers.
+
+    `mask` has a bit set for each bit of `frame` that changes the hash. `fields` are the masks of the named fields of
+    the frame, `covered` what of them the hash covers, `clauses` those that the literal model hashes. All are hex.
+    """
+
+    kind: str
+    frame: str
+    mask: str
+    fields: dict[str, str]
+    covered: dict[str, str]
+    clauses: list[str]
+
+
+class Coverage(Record, frozen=True, tag="coverage"):
+    """What a witness showed, which is no target and is not judged; `machine` says which one and when."""
+
+    witness: str
+    implementation: dict[str, str]
+    machine: str
+    kinds: list[Covered]
+
+
 class Footer(Record, frozen=True, tag="footer"):
     """Last line."""
 
@@ -144,4 +169,4 @@ class Footer(Record, frozen=True, tag="footer"):
     interrupted: bool = False
 
 
-AnyRecord = Header | Case | Finding | TargetRecord | Footer
+AnyRecord = Header | Case | Finding | TargetRecord | Coverage | Footer

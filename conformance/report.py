@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 import msgspec
 from vnethash.conformance import records
-from vnethash.conformance.records import AnyRecord, Case, Finding, Footer, Header, Kind, TargetRecord, Witness
+from vnethash.conformance.records import (
+    AnyRecord,
+    Case,
+    Coverage,
+    Covered,
+    Finding,
+    Footer,
+    Header,
+    Kind,
+    TargetRecord,
+    Witness,
+)
 from vnethash.spec.errors import FormatError, UsageError, VnethashError
 from vnethash.spec.text import count, natural
 
@@ -198,6 +209,7 @@ class Report:
     header: Header
     targets: tuple[TargetReport, ...]
     footer: Footer | None
+    witnesses: tuple[Coverage, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -253,6 +265,7 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
     ends: dict[str, TargetRecord] = {}
     cases: dict[str, dict[int, Case]] = {}
     findings: dict[str, Finding] = {}
+    witnesses: dict[str, Coverage] = {}
     for number, record in enumerate(stream, 1):
         where = f"{path}:{number}"
         if footer is not None:
@@ -268,6 +281,13 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
         if isinstance(record, Footer):
             footer = record
             _check_footer(footer, sum(map(len, cases.values())), len(findings), where)
+            continue
+        if isinstance(record, Coverage):
+            if record.witness in witnesses:
+                raise FormatError(f"{where}: a second coverage of {record.witness}")
+            for covered in record.kinds:
+                _check_frame(covered, f"{where}: {covered.kind}")
+            witnesses[record.witness] = record
             continue
         if record.target not in cases:
             raise FormatError(f"{where}: the header does not name the target {record.target!r}")
@@ -299,7 +319,7 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
         )
         for name in header.targets
     )
-    return Report(path=path, header=header, targets=targets, footer=footer)
+    return Report(path=path, header=header, targets=targets, footer=footer, witnesses=tuple(witnesses.values()))
 
 
 def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -332,7 +352,7 @@ def _check_footer(footer: Footer, cases: int, findings: int, where: str) -> None
         )
 
 
-def _check_frame(record: Case | Witness, where: str) -> None:
+def _check_frame(record: Case | Witness | Covered, where: str) -> None:
     if len(record.frame) % 2 or record.frame.strip("0123456789abcdef"):
         raise FormatError(f"{where}: frame is not an even number of lower-case hex digits")
 

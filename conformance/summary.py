@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from vnethash.conformance import coverage
 from vnethash.conformance.matrix import Matrix, build
 from vnethash.conformance.report import REPORT, Report, TargetReport, gather
 from vnethash.conformance.wording import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from vnethash.conformance.expected import Difference
-    from vnethash.conformance.records import AnyRecord, Finding, Settled
+    from vnethash.conformance.records import AnyRecord, Coverage, Finding, Settled
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#$])")
 #: GitHub takes 1 MiB of summary; a target with more findings than this needs the report, not a summary.
@@ -83,6 +84,8 @@ def render_markdown(report: Report) -> str:
         lines += ["", *_markdown_matrix(matrix)]
     for target in report.targets:
         lines += ["", *_markdown_target(target, report)]
+    for witness in report.witnesses:
+        lines += ["", *_markdown_witness(witness)]
     lines += ["", f"<sub>{_md(header.machine)}, started {_md(header.started)}{_md(_ended(report))}</sub>", ""]
     return "\n".join(lines)
 
@@ -135,6 +138,14 @@ def _markdown_target(target: TargetReport, report: Report) -> list[str]:
             lines.append(f"- {count(len(reasons) - _REASONS_LIMIT, 'more reason')}")
         lines += ["", "</details>"]
     return lines
+
+
+def _markdown_witness(witness: Coverage) -> list[str]:
+    lines = [f"### {_md(witness.witness)}", "", f"{_md(coverage.title(witness))}", "", f"{_md(coverage.CAPTION)}", ""]
+    lines += ["<details><summary>Packets and fields</summary>", ""]
+    lines += ["| packet | it covers | the clauses hash | apart |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(map(_md, row))} |" for row in coverage.rows(witness)]
+    return [*lines, "", "</details>"]
 
 
 def _reasoned(target: TargetReport) -> str:
@@ -199,7 +210,8 @@ def render_terminal(report: Report | Iterable[AnyRecord], console: Console) -> N
         report = gather(report, Path(REPORT), partial=True)
     if report.state:
         console.print(Text(f"incomplete: {report.state}", style="bold magenta"))
-    console.print(_targets_table(report))
+    if report.targets:
+        console.print(_targets_table(report))
     for target in report.targets:
         parts = [part for part in (_findings_table(target), _readings_table(target), _skipped(target)) if part]
         if parts or (target.record and target.record.reason):
@@ -210,6 +222,8 @@ def render_terminal(report: Report | Iterable[AnyRecord], console: Console) -> N
     if matrix is not None:
         console.print()
         console.print(_matrix_table(matrix))
+    for witness in report.witnesses:
+        console.print(*coverage.render(witness), sep="\n")
     console.print()
     where = Text.assemble(("report  ", "dim"), str(report.folder), ("  (open report.html)", "dim"))
     console.print(where, soft_wrap=True)

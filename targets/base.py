@@ -94,9 +94,29 @@ class Target(Protocol):
         """End what was started."""
 
 
+class Witness(Protocol):
+    """Something that is no implementation of virtio's hash, and shows which bits of a frame its own hash covers.
+
+    `machine` says which one it is and when it was asked.
+    """
+
+    name: str
+    implementation: Implementation
+    machine: str
+
+    def covered(self, frame: bytes) -> bytes:
+        """Return a mask as long as the frame with the bits that change the hash; raises a TargetError."""
+
+    def close(self) -> None:
+        """End what was started; may be called twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class TargetInfo:
-    """One line of `vnethash targets`; `judged` if `check --all` takes it as an implementation of its own."""
+    """One line of `vnethash targets`.
+
+    `judged` if `check --all` takes it as an implementation of its own, `witness` if it shows something beside them.
+    """
 
     name: str
     what: str
@@ -104,3 +124,4 @@ class TargetInfo:
     reason: str = ""
     shows: tuple[str, ...] = field(default=())
     judged: bool = False
+    witness: bool = False

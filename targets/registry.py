@@ -9,7 +9,7 @@ from vnethash.spec.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vnethash.targets.base import Target, TargetInfo
+    from vnethash.targets.base import Target, TargetInfo, Witness
 
 #: Scheme -> what it drives; the order is that of `vnethash targets`.
 SCHEMES = {
@@ -23,12 +23,18 @@ SCHEMES = {
     "lib": "a shared library PATH.so that exports vnethash.h",
 }
 
+#: What shows something beside the targets and is not judged -> what it is.
+WITNESSES = {"linux-dissector": "which fields the kernel's flow hash covers"}
+
 
 def check_name(name: str) -> None:
     """Raise UsageError for a name that no target can have."""
+    if name in WITNESSES:
+        return
     scheme, _, argument = name.partition(":")
     if scheme not in SCHEMES:
-        raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {', '.join(SCHEMES)}")
+        known = ", ".join((*SCHEMES, *WITNESSES))
+        raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {known}")
     if not argument and scheme not in {"dpdk", "qemu", "qemu-ebpf"}:
         raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
 
@@ -56,6 +62,8 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
     seconds for one answer, 10 by default.
     """
     check_name(name)
+    if name in WITNESSES:
+        raise UsageError(f"{name} is a witness, not a target: it is not judged", hint=f"vnethash check {name}")
     scheme, _, argument = name.partition(":")
     if scheme == "model":
         from vnethash.targets.model import open_model  # noqa: PLC0415 - each scheme imports only what it needs
@@ -86,6 +94,15 @@ def open_target(name: str, *, validate: bool = False, timeout: float | None = No
     return open_qemu_ebpf(argument) if scheme == "qemu-ebpf" else open_ebpf(argument)
 
 
+def open_witness(name: str) -> Witness:
+    """Open a witness; raises UsageError for a name that is none, TargetUnavailable where it cannot run here."""
+    if name not in WITNESSES:
+        raise UsageError(f"{name}: no witness", hint=f"there are {', '.join(WITNESSES)}")
+    from vnethash.targets.linux.dissector import Dissector  # noqa: PLC0415
+
+    return Dissector()
+
+
 def probe_all() -> list[TargetInfo]:
     """Return what can be driven on this machine, and why the rest cannot."""
     from vnethash.targets import model  # noqa: PLC0415
@@ -93,6 +110,7 @@ def probe_all() -> list[TargetInfo]:
     from vnethash.targets.dpdk import target as dpdk  # noqa: PLC0415
     from vnethash.targets.ebpf import target as ebpf  # noqa: PLC0415
     from vnethash.targets.lib import target as lib  # noqa: PLC0415
+    from vnethash.targets.linux import dissector  # noqa: PLC0415
     from vnethash.targets.qemu import target as qemu  # noqa: PLC0415
     from vnethash.targets.tun import target as tun  # noqa: PLC0415
 
@@ -104,4 +122,5 @@ def probe_all() -> list[TargetInfo]:
         *dpdk.probe(),
         TargetInfo("exec:COMMAND", SCHEMES["exec"], available=True, shows=("what it says",)),
         *lib.probe(),
+        *dissector.probe(),
     ]

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 _NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "s390x": 351, "ppc64le": 361}
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _PROG_LOAD, _TEST_RUN, _MAP_FREEZE, _MAP_UPDATE_BATCH = 0, 1, 2, 5, 10, 22, 26
-_SOCKET_FILTER = 1
+#: Program types (enum bpf_prog_type).
+SOCKET_FILTER, SCHED_CLS = 1, 3
+
+_KINDS = {SOCKET_FILTER: "socket filter", SCHED_CLS: "classifier of traffic control"}
 
 #: Bytes of `union bpf_attr` that we hand over; the kernel takes what is not there for 0.
 _ATTR_SIZE = 128
@@ -149,9 +152,9 @@ class KernelMap:
 
 
 class KernelProgram:
-    """A socket filter in the kernel with its maps, ready for BPF_PROG_TEST_RUN."""
+    """A program in the kernel with its maps, ready for BPF_PROG_TEST_RUN; a socket filter unless `kind` is another."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, kind: int = SOCKET_FILTER) -> None:
         """Create the maps and load the program; raises TargetDied with the verifier's words where it is refused."""
         self.program = program
         self.maps: list[KernelMap] = []
@@ -159,7 +162,7 @@ class KernelProgram:
         try:
             for definition in program.maps:
                 self.maps.append(KernelMap(definition))
-            self.fd = _load(program, [each.fd for each in self.maps])
+            self.fd = _load(program, [each.fd for each in self.maps], kind)
         except VnethashError:
             self.close()
             raise
@@ -235,8 +238,8 @@ class KernelProgram:
             each.close()
 
 
-def _load(program: Program, map_fds: Sequence[int]) -> int:
-    """Load as a socket filter, which is what TUNSETSTEERINGEBPF takes; raises TargetDied."""
+def _load(program: Program, map_fds: Sequence[int], kind: int) -> int:
+    """Load a program; a socket filter is what TUNSETSTEERINGEBPF takes. Raises TargetDied."""
     code = bytearray(program.code)
     for item in isa.decode(program.code):
         if item is not None and item.wide and item.src in (isa.PSEUDO_MAP, isa.PSEUDO_MAP_VALUE):
@@ -244,7 +247,7 @@ def _load(program: Program, map_fds: Sequence[int]) -> int:
     instructions = ctypes.create_string_buffer(bytes(code), len(code))
     text = ctypes.create_string_buffer(program.license.encode())
     attr = _Attr(_PROG_LOAD)
-    attr.pack("IIQQ", 0, _SOCKET_FILTER, len(code) // isa.SLOT, _address(instructions), _address(text))
+    attr.pack("IIQQ", 0, kind, len(code) // isa.SLOT, _address(instructions), _address(text))
     name = "".join(letter for letter in program.name if letter in _NAME)[:15]
     attr.pack("15s", 48, name.encode())
     try:
@@ -259,7 +262,7 @@ def _load(program: Program, map_fds: Sequence[int]) -> int:
         words = verifier_words(log.value.decode("ascii", "replace"))
     raise TargetDied(
         f"the kernel refuses program {program.name} ({error_name(reason)})" + (f": {words}" if words else ""),
-        hint=f"it must load as a socket filter; it is from section {program.section!r}, licence {program.license!r}",
+        hint=f"it must load as a {_KINDS[kind]}; it is from section {program.section!r}, licence {program.license!r}",
     )
 
 
