@@ -15,6 +15,7 @@ COMMANDS = {
     "check": ("check", "conformance run: verdicts, findings with the smallest witnesses, a folder of records"),
     "compare": ("compare", "where two targets differ, no oracle needed"),
     "identify": ("identify", "the readings that a target follows, by few packets"),
+    "hash": ("hash", "the hash, report and queue of every frame of captures"),
     "explain": ("explain", "every step for one frame and the clause behind it"),
     "replay": ("replay", "put a finding's witness to its target again"),
     "report": ("report", "draw the reports of a run again from its records"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from vnethash.models import compiled
+from vnethash.models import compiled, compiled_source
+from vnethash.models.batch import Setting
 from vnethash.models.reference import outcome
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import UsageError, VnethashError
@@ -82,10 +84,10 @@ def test_no_frames_give_no_answers() -> None:
 
 
 def test_other_readings_and_configurations_are_not_compiled_again() -> None:
-    before = len(compiled.load().models_batch.overloads)
+    before = len(compiled.load().batch.overloads)
     for number in range(3):
         compiled.outcomes([bytes(60)], Configuration(hash_types=number), Readings(vlan_tags=number))
-    assert len(compiled.load().models_batch.overloads) == before == 1
+    assert len(compiled.load().batch.overloads) == before == 1
 
 
 def test_the_translation_has_every_function_once_and_nothing_of_pythons_objects() -> None:
@@ -110,8 +112,107 @@ def test_the_text_and_so_its_place_in_the_cache_is_the_same_in_every_process() -
 def test_it_runs_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "_written", lambda name, text: None)
     # Compiling anew takes long, so that only the translation is tried: its functions as plain Python.
-    monkeypatch.setattr(compiled, "source", lambda: "def compile_all():\n    pass\n")
+    text = "def compile_all():\n    pass\ndef compile_entries():\n    pass\n"
+    monkeypatch.setattr(compiled, "source", lambda readings: text)
     assert compiled.load.__wrapped__().compile_all() is None
+
+
+def interpreted(text: str) -> Any:
+    """Return a generated module whose functions CPython runs, which takes no time to compile."""
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", True)
+        exec(text, names)
+    return names["batch"]
+
+
+def disagreements(text: str, readings: Readings, configuration: Configuration, frames: list[bytes]) -> int:
+    """Return how many frames a generated module answers unlike the model."""
+    function = interpreted(text)
+    setting = Setting.of(configuration, readings)
+    starts, ends = [0], []
+    for frame in frames:
+        ends.append(starts[-1] + len(frame))
+        starts.append(ends[-1])
+    columns = [[0] * len(frames) for _ in range(4)]
+    arguments = setting.arguments(readings)
+    function(b"".join(frames), starts[:-1], ends, len(frames), *arguments, *columns)
+    expected = (outcome(frame, configuration, readings) for frame in frames)
+    rows = zip(*columns[:3], expected, strict=True)
+    # A value that may be anything is 0 in the columns.
+    return sum(tuple(row) != (theirs.report, max(theirs.value, 0), theirs.queue) for *row, theirs in rows)
+
+
+def test_the_twin_of_any_readings_alone_agrees_with_the_model() -> None:
+    r = Random(45)
+    for _ in range(6):
+        readings, configuration = random_frames.any_readings(r), random_frames.any_configuration(r)
+        frames = [random_frames.any_frame(r) for _ in range(40)]
+        assert disagreements(compiled.source(readings), readings, configuration, frames) == 0
+
+
+def test_the_twin_of_the_literal_readings_is_compiled_and_agrees_with_the_model() -> None:
+    r = Random(46)
+    frames = [random_frames.any_frame(r) for _ in range(2000)]
+    for configuration in (Configuration(), *(random_frames.any_configuration(r) for _ in range(6))):
+        theirs = compiled.Compiled(configuration, Readings(), fixed=True).outcomes(frames)
+        assert theirs == [outcome(frame, configuration, Readings()) for frame in frames]
+
+
+#: What stands in the twin of the literal readings, and what an error in the generation would make of it.
+PLANTED = {
+    "a mask is dropped": ("flags & 8191 != 0", "flags != 0"),
+    "a mask is another": ("flags & 65528 != 0", "flags & 65535 != 0"),
+    "an event that is tested is left out": ("found.events & 144115188075855872 != 0", "found.events & 0 != 0"),
+    "a comparison is turned": ("if protocol == 51:", "if protocol != 51:"),
+    "a branch is gone": ("frame[uint64(header + 2)]) != 2", "frame[uint64(header + 2)]) != 300"),
+    "a place of the key's table is another": ("keys[uint64(row + 768", "keys[uint64(row + 512"),
+    "one more byte is taken for whole": ("offset + 20 > end", "offset + 19 > end"),
+}
+
+
+@pytest.mark.parametrize("error", PLANTED)
+def test_an_error_in_the_generated_text_is_noticed(error: str) -> None:
+    right, wrong = PLANTED[error]
+    text = compiled.source(Readings())
+    assert right in text
+    r = Random(47)
+    frames = [random_frames.any_frame(r) for _ in range(1500)]
+    configuration = Configuration(features=frozenset({"RSS", "HASH_TUNNEL"}), tunnel_types=0x1FF)
+    assert disagreements(text.replace(right, wrong), Readings(), configuration, frames) > 0
+
+
+def test_what_no_function_tests_is_left_out_and_the_rest_stays() -> None:
+    text = compiled.source(Readings())
+    assert len(text) < len(compiled.source())
+    assert "readings[" not in text
+    assert "events & 144115188075855872" in text
+    assert "events | 2\n" not in text
+
+
+def test_a_model_that_could_tell_events_apart_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = ast.parse("def f(packet):\n    'x'\n    return packet.events == 4").body[0]
+    monkeypatch.setattr(compiled_source, "_tree_of", lambda function: tree)
+    with pytest.raises(VnethashError, match="events are tested by `&` alone"):
+        list(compiled_source._observed(outcome))
+
+
+def test_frames_may_lie_anywhere_in_the_data() -> None:
+    r = Random(48)
+    frames = [random_frames.any_frame(r) for _ in range(40)]
+    data, starts, ends = b"", [], []
+    for frame in frames:
+        data += bytes(r.randrange(9)) + frame
+        starts.append(len(data) - len(frame))
+        ends.append(len(data))
+    order = [*r.sample(range(40), 40), 3, 3]
+    twin = compiled.Compiled(Configuration(), Readings())
+    answers = twin.run_places(data, [starts[k] for k in order], [ends[k] for k in order])
+    rows = [Outcome(*row) for row in zip(*(column.tolist() for column in answers[:3]), strict=True)]
+    assert rows == [outcome(frames[k], Configuration(), Readings()) for k in order]
+    for begin, end in (([0], [len(data) + 1]), ([-1], [3]), ([4], [3]), ([1, 2], [3])):
+        with pytest.raises(UsageError, match="offsets"):
+            twin.run_places(data, begin, end)
 
 
 def test_without_numba_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
