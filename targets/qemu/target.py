@@ -8,6 +8,7 @@ whoever wants nothing between QEMU and the kernel that we wrote.
 
 from __future__ import annotations
 
+import struct
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from vnethash.spec.commands import HashConfig, RssConfig
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import TargetDied, TargetTimeout, TargetUnavailable, UsageError, VnethashError
+from vnethash.spec.layouts import NET_HEADER
 from vnethash.spec.outcome import Observation
 from vnethash.targets.base import Capabilities, Errored, Refused, Result, Skipped, TargetInfo
 from vnethash.targets.device import Ack
@@ -24,7 +26,7 @@ from vnethash.targets.qemu.device import CTRL_VQ, HASH_REPORT, MQ, RSS, VERSION_
 from vnethash.targets.qemu.machine import SECONDS
 from vnethash.targets.qemu.sockets import Sockets
 from vnethash.targets.qemu.tap import Taps
-from vnethash.targets.qemu.versions import find_binary
+from vnethash.targets.qemu.versions import fetched, find_binary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +41,8 @@ MOST_PAIRS, MOST_TAP_PAIRS = 511, 256
 
 _SHOWS = ("queue", "report", "value")
 _BITS = {"RSS": RSS, "HASH_REPORT": HASH_REPORT}
+#: hash_value and hash_report in virtio_net_hdr (HDR-1).
+_HASH, _HASH_AT = struct.Struct("<IH"), NET_HEADER.offsets["hash_value"]
 _LOST = Errored("the device delivered the frame to no queue")
 _MOST_FAILURES = 32
 _BACKENDS: dict[str, Callable[[int], Backend]] = {"sockets": Sockets, "tap": Taps}
@@ -167,7 +171,7 @@ class QemuTarget:
         steers = "RSS" in configuration.features
         received = self.device.receive(frames)
         if "HASH_REPORT" in configuration.features:
-            return [_observation(reception, steers) for reception in received]
+            return _observations(received, steers)
         results: list[Result] = []
         for reception, value in zip(received, self._values(frames, configuration), strict=True):
             if reception is None or isinstance(value, Errored):
@@ -214,13 +218,20 @@ class QemuTarget:
         self.device.close()
 
 
-def _observation(reception: Reception | None, steers: bool) -> Result:
-    if reception is None:
-        return _LOST
-    header = reception.header
-    value = int.from_bytes(header[12:16], "little")
-    report = int.from_bytes(header[16:18], "little")
-    return Observation(report, value if report or value else None, reception.queue if steers else None)
+def _observations(received: Sequence[Reception | None], steers: bool) -> list[Result]:
+    results: list[Result] = []
+    make, unpack = tuple.__new__, _HASH.unpack_from  # each costs a third of the plainer way
+    for reception in received:
+        if reception is None:
+            results.append(_LOST)
+            continue
+        if len(reception.header) < _HASH_AT + _HASH.size:
+            results.append(Errored(f"the device wrote a header of {len(reception.header)} bytes"))
+            continue
+        value, report = unpack(reception.header, _HASH_AT)
+        queue = reception.queue if steers else None
+        results.append(make(Observation, (report, value if report or value else None, queue)))
+    return results
 
 
 def split(argument: str) -> tuple[str, str, int]:
@@ -289,4 +300,6 @@ def probe() -> list[TargetInfo]:
         return [TargetInfo("qemu", what, False, error.line(), _SHOWS)]
     where = "through sockets" if backend == "sockets" else "through a TAP"
     what = f"the virtio-net device of QEMU {runner.version}, frames {where}"
+    if others := ", ".join(f"qemu:{one.version}" for one in fetched() if one.version != runner.version):
+        what += f"; also {others}"
     return [TargetInfo("qemu", what, True, shows=_SHOWS, judged=True)]

@@ -18,6 +18,7 @@ from vnethash.spec.errors import TargetDied, TargetUnavailable, UsageError
 from vnethash.spec.outcome import Observation
 from vnethash.spec.readings import Readings
 from vnethash.targets.base import Errored, Refused, Skipped
+from vnethash.targets.device import Reception
 from vnethash.targets.qemu import target as module
 from vnethash.targets.qemu.target import QemuTarget, open_qemu, probe, split
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vnethash.targets.device import Reception
 
 TCP = frame_between(*MICROSOFT[0][:4])
 UDP6 = frame_between(*MICROSOFT[5][:4], protocol=17)
@@ -175,6 +175,16 @@ def test_a_frame_that_no_backend_carries_is_skipped(target: QemuTarget) -> None:
     assert results[0] == results[2] == RIGHT
     assert isinstance(results[1], Skipped)
     assert target.run([]) == []
+
+
+def test_a_header_without_its_hash_or_a_lost_frame_is_an_error(
+    target: QemuTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.configure(Configuration())
+    monkeypatch.setattr(target.device, "receive", lambda _: [None, Reception(0, bytes(17), TCP)])
+    lost, short = target.run([TCP, TCP])
+    assert lost == Errored("the device delivered the frame to no queue")
+    assert short == Errored("the device wrote a header of 17 bytes")
 
 
 def test_a_qemu_that_was_killed_between_two_batches_is_started_anew(target: QemuTarget) -> None:
