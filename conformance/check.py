@@ -9,11 +9,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from vnethash.conformance import records
-from vnethash.conformance.coverage import measure
+from vnethash.conformance.coverage import ask
 from vnethash.conformance.describe import decode
 from vnethash.conformance.findings import Group, find_groups
 from vnethash.conformance.judge import Judged, Judgement, judge
-from vnethash.conformance.kinds import kinds
 from vnethash.conformance.runner import Run, run_suite
 from vnethash.models.causes import company, effect, mixed_cause, shows_reading, unexplained_cause
 from vnethash.models.events import RULES, steps
@@ -132,13 +131,8 @@ def check(
             summary.conclusions[name] = "not-driven"
         finally:
             target.close()
-    for witness in () if summary.interrupted else witnesses:
-        progress.stage(witness.name, "asking", len(kinds()))
-        try:
-            sink(measure(witness, progress.advance))
-        except KeyboardInterrupt:
-            summary.interrupted = True
-            break
+    if not summary.interrupted:
+        summary.interrupted = not ask(witnesses, sink, progress)
     sink(
         records.Footer(now(), summary.cases, summary.findings, summary.exit_code, interrupted=summary.interrupted)
     )

@@ -18,9 +18,10 @@ from vnethash.spec.constants import ALL_HASH_TYPES
 from vnethash.spec.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import RenderableType
+    from vnethash.conformance.check import Progress
     from vnethash.targets.base import Witness
 
 
@@ -38,6 +39,17 @@ def measure(witness: Witness, progress: Callable[[int], None] = lambda _: None) 
         witness.machine,
         found,
     )  # fmt: skip
+
+
+def ask(witnesses: Sequence[Witness], sink: Callable[[records.AnyRecord], None], progress: Progress) -> bool:
+    """Record what each witness shows; False if Ctrl-C ended it. Raises a TargetError where one cannot be driven."""
+    try:
+        for witness in witnesses:
+            progress.stage(witness.name, "asking", len(kinds()))
+            sink(measure(witness, progress.advance))
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def hashed_by_clauses(frame: bytes) -> set[int]:
