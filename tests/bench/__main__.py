@@ -1,6 +1,6 @@
 """How fast things are, each as a ratio to something simple that was measured beside it: `make bench`.
 
-    python tests/bench [model] [kernel] [protocol] [device]
+    python tests/bench [twin] [model] [kernel] [protocol] [device]
 
 A rate says little on a shared machine; a ratio to something measured in the same minute says more.
 """
@@ -8,15 +8,24 @@ A rate says little on a shared machine; a ratio to something measured in the sam
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import device
 import kernel
 import model
 import protocol
+import twin
 from measure import Missing, table
 from vnethash.spec.errors import VnethashError
 
-BENCHES = {"model": model.measure, "kernel": kernel.measure, "protocol": protocol.measure, "device": device.measure}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Each returns a title, rates, and at times lines that go below them.
+BENCHES: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "twin": twin.measure, "model": model.measure, "kernel": kernel.measure, "protocol": protocol.measure,
+    "device": device.measure,
+}
 
 
 def main(names: list[str]) -> int:
@@ -27,7 +36,7 @@ def main(names: list[str]) -> int:
     failed = 0
     for name in names or BENCHES:
         try:
-            title, rates = BENCHES[name]()
+            title, rates, *notes = BENCHES[name]()
         except Missing as reason:
             sys.stdout.write(f"{name}: skipped: {reason}\n\n")
             continue
@@ -35,7 +44,8 @@ def main(names: list[str]) -> int:
             sys.stdout.write(f"{name}: not measured: {error.line()}\n\n")
             failed = 1
             continue
-        sys.stdout.write(table(title, rates) + "\n\n")
+        lines = [table(title, rates), *(f"  {note}" for more in notes for note in more)]
+        sys.stdout.write("\n".join(lines) + "\n\n")
         sys.stdout.flush()
     return failed
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ROUNDS = 3
 
@@ -32,6 +33,26 @@ def best(work: Callable[[], object], count: int, rounds: int = ROUNDS) -> float:
         work()
         fastest = min(fastest, time.perf_counter() - begun)
     return count / fastest
+
+
+def in_turn(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of this thread that each took in each round, one behind the other, after one that warms up.
+
+    A thread's own seconds do not count what others on the machine do meanwhile, and what slows all slows all alike.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds + 1):
+        for name, work in works.items():
+            begun = time.thread_time()
+            work()
+            if number:
+                seconds[name].append(time.thread_time() - begun)
+    return seconds
+
+
+def ratio(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return how many times the seconds of the second the first took: the median over rounds."""
+    return statistics.median(one / other for one, other in zip(first, second, strict=True))
 
 
 def table(title: str, rates: Sequence[Rate]) -> str:
