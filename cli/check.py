@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", metavar="TARGET...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every implementation that can be driven on this machine.")
-@click.option("--suite", default="default", show_default=True, help="default, quick, or a file of vectors.")
+@click.option("--suite", default="default", show_default=True, help="default, quick, control, or a file of vectors.")
 @click.option("--clause", "clauses", multiple=True, help="Only the cases of this clause (may be repeated).")
 @click.option("--question", "questions", multiple=True, help="Only the cases that this question changes.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("vnethash-report"),
@@ -56,8 +56,10 @@ def check(
     """
     from vnethash.conformance import expected as expectations  # noqa: PLC0415
     from vnethash.conformance.check import check as run_check  # noqa: PLC0415
+    from vnethash.conformance.device.control import Control  # noqa: PLC0415
     from vnethash.conformance.report import ReportWriter, draw_all, now, read_report  # noqa: PLC0415
     from vnethash.conformance.summary import make_console, render_differences, render_terminal  # noqa: PLC0415
+    from vnethash.targets.devices import is_device, open_device  # noqa: PLC0415
     from vnethash.targets.registry import WITNESSES, check_name, open_target, open_witness, with_routes  # noqa: PLC0415
 
     known = expectations.read_expected(expected) if expected else None
@@ -66,7 +68,11 @@ def check(
         check_name(name)
     asked = [name for name in chosen if name in WITNESSES]
     chosen = with_routes([name for name in chosen if name not in asked], route)
-    label, cases = load_cases(suite, clauses, questions)
+    control = None
+    if suite == "control" or (suite == "default" and any(map(is_device, chosen))):
+        fields = frozenset(question_fields(questions))
+        control = Control(lambda name: open_device(name, timeout=timeout), frozenset(clauses), fields)
+    label, cases = load_cases(suite, clauses, questions, empty=control is not None)
     with ExitStack() as stack:
         witnesses = [stack.enter_context(closing(open_witness(name))) for name in asked]
         writer = stack.enter_context(ReportWriter(output))
@@ -74,7 +80,7 @@ def check(
         with Bars(enabled=not quiet and not as_json) as bars:
             summary = run_check(
                 chosen, label, cases, lambda name: open_target(name, validate=validate, timeout=timeout), sink,
-                progress=bars, command=sys.argv[1:], now=now, witnesses=witnesses,
+                progress=bars, command=sys.argv[1:], now=now, control=control, witnesses=witnesses,
             )
     draw_all(output)
     report = read_report(output)
@@ -109,11 +115,29 @@ def _targets(names: Sequence[str], everything: bool) -> list[str]:
     return list(names)
 
 
-def load_cases(suite: str, clauses: Sequence[str], questions: Sequence[str]) -> tuple[str, list[Case]]:
-    """Return the cases of a suite or a file of vectors that the clauses and questions leave, and what to call them."""
+def question_fields(questions: Sequence[str]) -> set[str]:
+    """Return the fields of questions, about packets or the device; raises UsageError for an id that is none."""
+    from vnethash.spec.questions import all_questions  # noqa: PLC0415
+
+    known = all_questions()
+    for identifier in questions:
+        if identifier not in known:
+            raise UsageError(f"no question {identifier!r}", hint="`vnethash spec list --kind question`")
+    return {known[identifier].field for identifier in questions}
+
+
+def load_cases(
+    suite: str, clauses: Sequence[str], questions: Sequence[str], *, empty: bool = False
+) -> tuple[str, list[Case]]:
+    """Return the cases of a suite or a file of vectors that the clauses and questions leave, and what to call them.
+
+    The control suite has no cases; raises UsageError where none is left, unless `empty`.
+    """
     from vnethash.conformance.suite import load_suite  # noqa: PLC0415
 
-    if suite.endswith(".json"):
+    if suite == "control":
+        loaded = load_suite("quick")._replace(name="control", cases=())
+    elif suite.endswith(".json"):
         from vnethash.conformance.vectors import read_suite  # noqa: PLC0415
 
         loaded = read_suite(Path(suite))
@@ -130,19 +154,14 @@ def load_cases(suite: str, clauses: Sequence[str], questions: Sequence[str]) -> 
         label += f", clauses {' '.join(clauses)}"
     if questions:
         from vnethash.models.expectations import Expectations  # noqa: PLC0415
-        from vnethash.spec.questions import load_questions  # noqa: PLC0415
 
-        known = load_questions()
-        for identifier in questions:
-            if identifier not in known:
-                raise UsageError(f"no question {identifier!r}", hint="`vnethash spec list --kind question`")
-        fields = {known[identifier].field for identifier in questions}
+        fields = question_fields(questions)
         expectations = Expectations()
         cases = [
             case for case in cases if fields & expectations.of(case.frame, case.configuration).full.questions()
         ]
         label += f", questions {' '.join(questions)}"
-    if not cases:
+    if not cases and not empty:
         raise UsageError("no case of the suite is left")
     return label, cases
 

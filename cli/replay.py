@@ -23,7 +23,8 @@ def replay(words: tuple[str, ...], target: str | None, route: str, as_json: bool
     """
     from vnethash.conformance.replay import replay as run_replay  # noqa: PLC0415
     from vnethash.conformance.report import read_report  # noqa: PLC0415
-    from vnethash.conformance.wording import all_allowed_words, outcome_words  # noqa: PLC0415
+    from vnethash.conformance.wording import all_allowed_words, outcome_words, step_lines  # noqa: PLC0415
+    from vnethash.targets.devices import open_device  # noqa: PLC0415
     from vnethash.targets.registry import open_target, with_routes  # noqa: PLC0415
 
     if len(words) > 2:
@@ -39,13 +40,14 @@ def replay(words: tuple[str, ...], target: str | None, route: str, as_json: bool
         raise UsageError(f"{folder}: {problem} {wanted!r}", hint=hint)
     finding = known[matching[0]]
     (name,) = with_routes([target or finding.target], route)
-    answer = run_replay(finding, lambda _: open_target(name))
+    answer = run_replay(finding, lambda _: open_target(name), lambda _: open_device(name))
     if as_json:
         click.echo(
             json.dumps(
                 {
                     "finding": finding.id, "verdict": answer.verdict, "words": answer.words,
                     "frame": finding.witness.frame,
+                    "steps": step_lines(answer.steps),
                     "observed": None if answer.observed is None else {
                         name: getattr(answer.observed, name) for name in ("report", "value", "queue")
                     },
@@ -54,6 +56,12 @@ def replay(words: tuple[str, ...], target: str | None, route: str, as_json: bool
         )
         return answer.exit_code
     click.echo(f"{finding.id}: {finding.title} [{', '.join(finding.clauses)}]")
+    if finding.witness.sequence:
+        for label, lines in (("then", step_lines(finding.witness.sequence)), ("now", step_lines(answer.steps))):
+            for number, line in enumerate(lines):
+                click.echo(f"  {label if not number else '':<8} {line}")
+        click.echo(f"{answer.verdict}: {answer.words}")
+        return answer.exit_code
     click.echo(f"  frame    {finding.witness.frame}  ({finding.witness.summary})")
     click.echo(f"  allowed  {all_allowed_words(finding.witness.expected)}")
     click.echo(f"  then     {outcome_words(finding.witness.observed)}")

@@ -11,7 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.wording import allowed_words, configuration_words, observed_words, replay_command
+from vnethash.conformance.wording import (
+    allowed_words,
+    configuration_words,
+    observed_words,
+    replay_command,
+    step_lines,
+)
 from vnethash.spec.text import clip, count, one_line
 
 if TYPE_CHECKING:
@@ -62,6 +68,10 @@ def comment(finding: Finding, folder: Path) -> str:
     ]
     if finding.question:
         lines.append(f"question: {finding.question}, reading: {finding.reading or 'none fits'}")
+    if witness.sequence:
+        lines += [f"step {line}" for line in step_lines(witness.sequence)]
+        lines.append(f"replay: {replay_command(folder, finding)}")
+        return clip("\n".join(clip(one_line(line), _LINE_LIMIT) for line in lines), _COMMENT_LIMIT)
     lines.append(f"observed: {observed_words(witness.observed, witness.reason)}")
     lines += [f"allowed: {allowed_words(allowed)}" for allowed in witness.expected[:_ALLOWED_LIMIT]]
     if len(witness.expected) > _ALLOWED_LIMIT:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from vnethash.conformance import records
 from vnethash.conformance.coverage import ask
 from vnethash.conformance.describe import decode
+from vnethash.conformance.device.control import Control, OnlyDevice, Session
+from vnethash.conformance.device.control import finding as control_finding
 from vnethash.conformance.findings import Group, find_groups
-from vnethash.conformance.judge import Judged, Judgement, judge
+from vnethash.conformance.judge import Judged, Judgement, conclude, judge
 from vnethash.conformance.runner import Run, run_suite
 from vnethash.models.causes import company, effect, mixed_cause, shows_reading, unexplained_cause
 from vnethash.models.events import RULES, steps
@@ -22,14 +24,15 @@ from vnethash.models.reduce import reduce
 from vnethash.models.reference import ANY_VALUE, decide, enabled_tunnels, outcome
 from vnethash.models.summarize import summarize as summarize_once
 from vnethash.models.symbolic.profile import satisfied
-from vnethash.spec.errors import TargetError, VnethashError
+from vnethash.spec.errors import TargetError, TargetUnavailable, VnethashError
 from vnethash.spec.outcome import Observation, Outcome
-from vnethash.spec.questions import load_questions, questions_by_field
+from vnethash.spec.questions import all_by_field, all_questions, questions_by_field
 from vnethash.targets.base import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vnethash.conformance.device.judge import JudgedPlay
     from vnethash.conformance.suite import Case
     from vnethash.models.allowed import Expectation
     from vnethash.models.symbolic.profile import Profile
@@ -95,11 +98,13 @@ def check(
     command: Sequence[str] = (),
     now: Callable[[], str],
     expectations: Expectations | None = None,
+    control: Control | None = None,
     witnesses: Sequence[Witness] = (),
 ) -> Summary:
     """Check targets one after the other; each record goes to `sink` as soon as it is known.
 
     What `witnesses` show is recorded beside it, and judged by nobody.
+    With `control` those that are devices get its part of the control suite as well.
     A target that cannot be driven is recorded as such, and the others are still judged. Ctrl-C ends the run and keeps
     what was answered until then.
     """
@@ -114,9 +119,13 @@ def check(
     for position, name in enumerate(names, 1):
         if summary.interrupted:
             break
+        session: Session | None = None
         try:
-            target = opener(name)
+            session = _session(name, control)
+            target = opener(name) if cases or control is None else _only_device(name, session)
         except (TargetError, VnethashError) as error:
+            if session:
+                session.close()
             sink(_not_driven(name, error.line()))
             summary.conclusions[name] = "not-driven"
             continue
@@ -124,13 +133,19 @@ def check(
             progress.stage(name, "running", len(cases))
             run = run_suite(target, cases, progress.advance)
             summary.interrupted = run.interrupted
-            _report(target, f"T{position}", run, expectations, sink, progress, summary)
+            if session and not run.interrupted:
+                progress.stage(name, "commands", len(session.scripts))
+                session.put(progress.advance)
+                summary.interrupted = session.run.interrupted
+            _report(target, f"T{position}", run, session, expectations, sink, progress, summary)
         except KeyboardInterrupt:
             summary.interrupted = True
             sink(_not_driven(name, "interrupted before its answers were judged"))
             summary.conclusions[name] = "not-driven"
         finally:
             target.close()
+            if session:
+                session.close()
     if not summary.interrupted:
         summary.interrupted = not ask(witnesses, sink, progress)
     sink(
@@ -139,10 +154,29 @@ def check(
     return summary
 
 
+def _session(name: str, control: Control | None) -> Session | None:
+    """Return a session with the device of a target, None if it is none or no control suite is asked for."""
+    device = control.opener(name) if control else None
+    if control is None or device is None:
+        return None
+    try:
+        return Session(device, control)
+    except BaseException:
+        device.close()
+        raise
+
+
+def _only_device(name: str, session: Session | None) -> Target:
+    if session is None:
+        raise TargetUnavailable(f"{name} takes no control commands", hint="model: and qemu do")
+    return OnlyDevice(name, session.device)
+
+
 def _report(
     target: Target,
     label: str,
     run: Run,
+    session: Session | None,
     expectations: Expectations,
     sink: Callable[[records.AnyRecord], None],
     progress: Progress,
@@ -150,9 +184,16 @@ def _report(
 ) -> None:
     observes = target.capabilities.observes
     progress.stage(target.name, "judging", len(run.answers))
-    judgement = judge(run.answers, observes, expectations, progress.advance)
+    judgement = judge(
+        run.answers, observes, expectations, progress.advance, beside=session.constraints() if session else ()
+    )
+    if session:
+        session.judge(judgement.profile)
     for entry in sorted(judgement.judged, key=lambda entry: entry.answer.case.id):
         sink(_case_record(target.name, entry))
+        summary.cases += 1
+    for sequence in session.sequences(target.name) if session else ():
+        sink(sequence)
         summary.cases += 1
     groups = find_groups(judgement, observes)
     progress.stage(target.name, "reducing", len(groups))
@@ -169,10 +210,15 @@ def _report(
         sink(finding)
         summary.findings += 1
         progress.advance(1)
-    conclusion, reason = judgement.conclusion, judgement.reason
-    if run.ended:
-        reason = f"{reason}; the run ended early: {run.ended}"
-        if not any(entry.verdict == "fail" for entry in judgement.judged):
+    if session:
+        told = {group.slug for group in groups}
+        _control_findings(session, label, told, judgement, target.name, sink, progress, summary)
+    judged: list[Judged | JudgedPlay] = [*judgement.judged, *(session.judged if session else ())]
+    conclusion, reason = conclude(judged, judgement.profile)
+    ended = run.ended or (session.run.ended if session else "")
+    if ended:
+        reason = f"{reason}; the run ended early: {ended}"
+        if not any(entry.verdict == "fail" for entry in judged):
             conclusion = "not-driven"
     summary.conclusions[target.name] = conclusion
     sink(
@@ -186,12 +232,39 @@ def _report(
             sorted(observes),
             conclusion,
             reason,
-            dict(Counter(entry.verdict for entry in judgement.judged)),
+            dict(Counter(entry.verdict for entry in judged)),
             _profile(judgement.profile),
-            _by_clause(judgement, observes),
-            round(run.seconds, 3),
+            _by_clause(judged, observes),
+            round(run.seconds + (session.run.seconds if session else 0.0), 3),
         )
     )
+
+
+def _control_findings(
+    session: Session,
+    label: str,
+    told: set[str],
+    judgement: Judgement,
+    name: str,
+    sink: Callable[[records.AnyRecord], None],
+    progress: Progress,
+    summary: Summary,
+) -> None:
+    groups = session.groups(judgement.profile, told)
+    prober = session.prober(judgement.profile)
+    prober.reduces = prober.reduces and not summary.interrupted
+    progress.stage(name, "reducing commands", len(groups))
+    for group in groups:
+        identifier = f"{label}.{group.slug}"
+        try:
+            found = control_finding(identifier, name, group, prober)
+        except KeyboardInterrupt:
+            summary.interrupted = True
+            prober.reduces = False
+            found = control_finding(identifier, name, group, prober)
+        sink(found)
+        summary.findings += 1
+        progress.advance(1)
 
 
 class Prober:
@@ -375,7 +448,7 @@ def _case_record(target: str, entry: Judged) -> records.Case:
 
 def _profile(profile: Profile) -> dict[str, records.Settled]:
     settled = {}
-    for question in load_questions().values():
+    for question in all_questions().values():
         numbers = profile.possible.get(question.field)
         if numbers is None:
             continue
@@ -389,16 +462,16 @@ def _profile(profile: Profile) -> dict[str, records.Settled]:
     return settled
 
 
-def _by_clause(judgement: Judgement, observes: frozenset[str]) -> dict[str, dict[str, int]]:
+def _by_clause(judged: Sequence[Judged | JudgedPlay], observes: frozenset[str]) -> dict[str, dict[str, int]]:
     """Count verdicts by clause.
 
     A failure counts against the clauses that it names, anything else for all that its case tests; a target that shows
     no report is not judged by the clauses about reports.
     """
-    questions = questions_by_field()
+    questions = all_by_field()
     table: dict[str, Counter[str]] = {}
-    for entry in judgement.judged:
-        clauses = list(entry.answer.case.clauses)
+    for entry in judged:
+        clauses = list(entry.clauses_tested)
         if entry.verdict == "fail":
             unsupported = (
                 questions[name] for name, number in (entry.readings or {}).items()

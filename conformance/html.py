@@ -33,7 +33,7 @@ from vnethash.conformance.wording import (
 )
 from vnethash.spec.clauses import load
 from vnethash.spec.configuration import report_name
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import all_questions
 from vnethash.spec.text import clip, count, natural, one_line, plain
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _clause(name: str) -> Markup:
 
 def _question(name: str) -> Markup:
     """Return a question that shows what it asks when pointed at."""
-    known = load_questions().get(name)
+    known = all_questions().get(name)
     if known is None:
         return Markup("<code>{}</code>").format(plain(name))
     return Markup('<abbr class="clause" title="{}">{}</abbr>').format(f"{known.title}: {known.asks}", name)
@@ -158,7 +158,7 @@ def _question(name: str) -> Markup:
 
 def _reading(name: str, question: str) -> Markup:
     """Return a reading that shows its words when pointed at."""
-    known = load_questions().get(question)
+    known = all_questions().get(question)
     reading = next((one for one in known.readings if one.name == name), None) if known else None
     if reading is None:
         return Markup("<code>{}</code>").format(plain(name))

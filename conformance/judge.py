@@ -45,6 +45,11 @@ class Judged:
         return [name for name, number in (self.readings or {}).items() if number not in questions[name].allowed]
 
     @property
+    def clauses_tested(self) -> tuple[str, ...]:
+        """The clauses that its case tests."""
+        return self.answer.case.clauses
+
+    @property
     def observation(self) -> Observation | None:
         """What the target showed, None if it showed nothing."""
         return self.answer.result if isinstance(self.answer.result, Observation) else None

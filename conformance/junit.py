@@ -17,12 +17,13 @@ from vnethash.conformance.wording import (
     observed_words,
     readings_words,
     settled_words,
+    step_lines,
     witness_words,
 )
 from vnethash.spec.text import count, one_line, plain
 
 if TYPE_CHECKING:
-    from vnethash.conformance.records import Case
+    from vnethash.conformance.records import Case, Sequence
     from vnethash.conformance.report import Report, TargetReport
 
 #: Characters that XML 1.0 has no way to write, not even as a reference.
@@ -56,6 +57,8 @@ def _suite(report: Report, target: TargetReport, number: int) -> ET.Element:
         ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     for case in target.cases:
         suite.append(_testcase(case))
+    for sequence in target.sequences:
+        suite.append(_sequence(sequence))
     if target.conclusion in ("not-driven", "unfinished"):
         reason = target.record.reason if target.record else "the run did not come to a conclusion about this target"
         single = ET.SubElement(suite, "testcase", classname="target", name=_clean(target.name), time="0")
@@ -121,6 +124,27 @@ def _testcase(case: Case) -> ET.Element:
         child.text = _clean(_details(case))
     elif case.verdict == "pass-under":
         ET.SubElement(element, "system-out").text = _clean(f"pass under {readings_words(case.readings)}")
+    return element
+
+
+def _sequence(sequence: Sequence) -> ET.Element:
+    element = ET.Element(
+        "testcase",
+        classname=_clean(sequence.clauses[0] if sequence.clauses else "no clause"),
+        name=_clean(f"{sequence.name} {one_line(sequence.comment)}"),
+        time="0",
+    )
+    tag = _OUTCOME.get(sequence.verdict)
+    reason = one_line(sequence.reason) or sequence.verdict
+    if tag == "skipped":
+        ET.SubElement(element, "skipped", message=_clean(reason))
+    elif tag:
+        where = f" at step {sequence.failed}" if sequence.failed else ""
+        message = f"{sequence.clause}{where}: {reason}" if sequence.clause else reason
+        child = ET.SubElement(element, tag, type=sequence.verdict, message=_clean(message))
+        child.text = _clean("\n".join([f"target:   {sequence.target}", *step_lines(sequence.steps)]))
+    elif sequence.verdict == "pass-under":
+        ET.SubElement(element, "system-out").text = _clean(f"pass under {readings_words(sequence.readings)}")
     return element
 
 

@@ -2,9 +2,10 @@
 
     header      who ran what, when, with which tool and suite
     case        one frame under one configuration at one target: what was allowed, what came out, the verdict
+    sequence    a sequence of steps at one device, likewise (control suite; since format 2)
     finding     a disagreement reduced to its cause, with a witness
     target      the conclusion about one target, with its profile of readings
-    coverage    which fields a witness's hash covers, beside what the clauses hash (no verdict)
+    coverage    which fields a witness's hash covers, beside what the clauses hash (no verdict; since format 2)
     footer      the counts; a report without it is not a report
 
 All numbers are integers, all bytes lower-case hex. Readers reject unknown fields.
@@ -16,7 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
-FORMAT = 1
+FORMAT = 2
+#: Formats that are read; 2 has all that 1 had.
+READ = (1, 2)
 
 Kind = Literal["pass", "pass-under", "fail", "error", "skipped", "timeout"]
 Conclusion = Literal["conforms", "inconsistent", "deviates", "not-driven"]
@@ -72,11 +75,50 @@ class Case(Record, frozen=True, tag="case"):
     reason: str = ""
 
 
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One step of a driver, and what it showed.
+
+    `do` says which of the fields it has: "negotiate" `features` (hex, as many bits as are needed), "command"
+    `command_class`, `command` and `data`, "packet" `frame`, `header` (what the backend puts before it) and `looks`
+    (the parts that count). `words` is the step for people, `allowed` what some reading of the text has, `observed`
+    what came; `fits` if that is among the allowed.
+    """
+
+    do: Literal["negotiate", "reset", "command", "packet", "space"]
+    words: str
+    allowed: list[str]
+    observed: str
+    features: str = ""
+    command_class: int = 0
+    command: int = 0
+    data: str = ""
+    frame: str = ""
+    header: str = ""
+    looks: list[str] = []
+    fits: bool = True
+
+
+class Sequence(Record, frozen=True, tag="sequence"):
+    """A sequence of steps at one device; `failed` is the number of the step that is not allowed, from 1, 0 for none."""
+
+    target: str
+    name: str
+    comment: str
+    clauses: list[str]
+    steps: list[Step]
+    verdict: Kind
+    readings: dict[str, str] = {}
+    clause: str = ""
+    reason: str = ""
+    failed: int = 0
+
+
 class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The smallest frame and configuration that were found to show a finding.
 
     `summary` is one line such as "eth/ipv4(df)/tcp", `decoded` a dissection for people, `steps` the model's
-    explanation with clauses, `expected` what is allowed, `observed` what the target showed.
+    explanation with clauses, `expected` what is allowed, `observed` what the target showed. A witness of the control
+    suite is a `sequence` instead; `fresh` if the device must be started anew for it, and `frame` is its last packet.
     """
 
     frame: str
@@ -87,6 +129,8 @@ class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected: list[Allowed]
     observed: Shown | None
     reason: str = ""
+    sequence: list[Step] = []
+    fresh: bool = False
 
 
 class Finding(Record, frozen=True, tag="finding"):
@@ -94,7 +138,8 @@ class Finding(Record, frozen=True, tag="finding"):
 
     `cause` is "defect" for a known behaviour that nothing supports, "reading" for one that differs from the literal
     text but that a reading allows, "inconsistent" for a mix of readings, "unexplained" for a deviation that no listed
-    reading explains, "error" for a target that failed. `vectors` are the numbers of the cases that show it.
+    reading explains, "error" for a target that failed. `vectors` are the numbers of the cases that show it,
+    `sequences` the names of the sequences.
     """
 
     id: str
@@ -110,6 +155,7 @@ class Finding(Record, frozen=True, tag="finding"):
     detail: str = ""
     also: list[str] = []
     vectors: list[int] = []
+    sequences: list[str] = []
 
 
 class Settled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,4 +215,4 @@ class Footer(Record, frozen=True, tag="footer"):
     interrupted: bool = False
 
 
-AnyRecord = Header | Case | Finding | TargetRecord | Coverage | Footer
+AnyRecord = Header | Case | Sequence | Finding | TargetRecord | Coverage | Footer

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from vnethash.conformance.check import NOT_ALONE, shown
+from vnethash.conformance.device.control import NOT_ALONE as DEVICE_NOT_ALONE
+from vnethash.conformance.device.describe import step_records, steps_of
+from vnethash.conformance.device.judge import Weigher
+from vnethash.conformance.device.runner import put, traits_of
+from vnethash.conformance.wording import step_lines
 from vnethash.models.causes import effect
+from vnethash.models.device.allowed import offered_readings
 from vnethash.models.expectations import Expectations
 from vnethash.models.matching import matches
 from vnethash.spec.configuration import Configuration
@@ -17,8 +23,10 @@ from vnethash.targets.base import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vnethash.conformance.records import Finding, Shown
+    from vnethash.conformance.records import Finding, Shown, Step
+    from vnethash.models.device.matching import Seen
     from vnethash.targets.base import Target
+    from vnethash.targets.device import Device
 
 Verdict = Literal["fixed", "still there", "fails another way", "cannot be replayed"]
 EXIT_CODES: dict[Verdict, int] = {"fixed": 0, "still there": 1, "fails another way": 1, "cannot be replayed": 2}
@@ -26,11 +34,12 @@ EXIT_CODES: dict[Verdict, int] = {"fixed": 0, "still there": 1, "fails another w
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of a replay: the verdict, what the target shows now, and why."""
+    """What came of a replay: the verdict, what the target shows now, and why; `steps` of a sequence instead."""
 
     verdict: Verdict
     observed: Shown | None
     words: str
+    steps: tuple[Step, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -38,8 +47,15 @@ class Replay:
         return EXIT_CODES[self.verdict]
 
 
-def replay(finding: Finding, opener: Callable[[str], Target]) -> Replay:
-    """Replay one finding; a target that cannot be driven makes it "cannot be replayed", never "fixed"."""
+def replay(
+    finding: Finding, opener: Callable[[str], Target], device_opener: Callable[[str], Device | None] = lambda _: None
+) -> Replay:
+    """Replay one finding; a target that cannot be driven makes it "cannot be replayed", never "fixed".
+
+    A finding of the control suite is put to the device that `device_opener` gives.
+    """
+    if finding.witness.sequence:
+        return _replay_sequence(finding, device_opener)
     try:
         frame = bytes.fromhex(finding.witness.frame)
         configuration = Configuration.from_json(finding.witness.config, where=f"finding {finding.id}: config")
@@ -77,3 +93,34 @@ def replay(finding: Finding, opener: Callable[[str], Target]) -> Replay:
     return Replay(
         "fails another way", now, effect(expected.literal, result, observes, expected.full.outcomes())
     )
+
+
+def _replay_sequence(finding: Finding, opener: Callable[[str], Device | None]) -> Replay:
+    """Put the steps to a device that was started anew, and hold the answers against what was and what is allowed."""
+    steps = steps_of(finding.witness.sequence, where=f"finding {finding.id}")
+    seen: list[Seen] = []
+    try:
+        device = opener(finding.target)
+        if device is None:
+            return Replay("cannot be replayed", None, f"{finding.target} takes no control commands")
+    except TargetError as error:
+        return Replay("cannot be replayed", None, error.line())
+    try:
+        weigher = Weigher(traits_of(device))
+        put(device, steps, fresh=True, seen=seen)
+    except Refused as refused:
+        return Replay("cannot be replayed", None, f"the device cannot be asked: {refused.message}")
+    except TargetError as error:
+        verdict: Verdict = "still there" if finding.cause == "error" else "cannot be replayed"
+        return Replay(verdict, None, error.line())
+    finally:
+        device.close()
+    found = weigher.weigh(steps, tuple(seen))
+    now = tuple(step_records(steps, seen, found.full.within(offered_readings(defects=False))))
+    if [one.observed for one in now] == [one.observed for one in finding.witness.sequence]:
+        return Replay("still there", None, finding.effect, now)
+    if DEVICE_NOT_ALONE in finding.witness.reason:
+        return Replay("cannot be replayed", None, "the device showed it only after other steps of its run", now)
+    if found.literal or (finding.cause != "reading" and found.allowed):
+        return Replay("fixed", None, "the device now does what the text allows", now)
+    return Replay("fails another way", None, "; ".join(step_lines(list(now))), now)

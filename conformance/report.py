@@ -19,11 +19,12 @@ from vnethash.conformance.records import (
     AnyRecord,
     Case,
     Coverage,
-    Covered,
     Finding,
     Footer,
     Header,
     Kind,
+    Sequence,
+    Step,
     TargetRecord,
     Witness,
 )
@@ -133,7 +134,7 @@ class ReportWriter:
         if isinstance(record, Header) == self._headed:
             raise VnethashError(f"{self.path}: {'a second header' if self._headed else 'the header must come first'}")
         self._headed = True
-        self._cases += isinstance(record, Case)
+        self._cases += isinstance(record, (Case, Sequence))
         self._findings += isinstance(record, Finding)
         self._finished = isinstance(record, Footer)
 
@@ -163,6 +164,12 @@ class TargetReport:
     record: TargetRecord | None
     cases: tuple[Case, ...]
     findings: tuple[Finding, ...]
+    sequences: tuple[Sequence, ...] = ()
+
+    @property
+    def answered(self) -> list[Case | Sequence]:
+        """The cases and then the sequences."""
+        return [*self.cases, *self.sequences]
 
     @property
     def conclusion(self) -> str:
@@ -180,7 +187,7 @@ class TargetReport:
         """Return the number of cases of each verdict."""
         if self.record is not None:
             return {kind: self.record.counts.get(kind, 0) for kind in KINDS}
-        found = Counter(case.verdict for case in self.cases)
+        found = Counter(case.verdict for case in self.answered)
         return {kind: found[kind] for kind in KINDS}
 
     def clause_counts(self) -> dict[str, dict[str, int]]:
@@ -189,7 +196,7 @@ class TargetReport:
         if self.record is not None:
             counts = {clause: dict(by_kind) for clause, by_kind in self.record.clauses.items()}
         else:
-            for case in self.cases:
+            for case in self.answered:
                 for clause in {*case.clauses, case.clause} - {""}:
                     by_kind = counts.setdefault(clause, {})
                     by_kind[case.verdict] = by_kind.get(case.verdict, 0) + 1
@@ -197,7 +204,7 @@ class TargetReport:
 
     def skipped_reasons(self) -> list[tuple[str, int]]:
         """Return each reason for skipping with its number of cases, the most frequent first."""
-        skipped = (case for case in self.cases if case.verdict == "skipped")
+        skipped = (case for case in self.answered if case.verdict == "skipped")
         return Counter(case.reason or "no reason given" for case in skipped).most_common()
 
 
@@ -264,6 +271,7 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
     footer: Footer | None = None
     ends: dict[str, TargetRecord] = {}
     cases: dict[str, dict[int, Case]] = {}
+    sequences: dict[str, dict[str, Sequence]] = {}
     findings: dict[str, Finding] = {}
     witnesses: dict[str, Coverage] = {}
     for number, record in enumerate(stream, 1):
@@ -275,18 +283,20 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
                 raise FormatError(f"{where}: a second header", hint="two reports in one file?")
             header = _checked_header(record, where)
             cases = {name: {} for name in header.targets}
+            sequences = {name: {} for name in header.targets}
             continue
         if header is None:
             raise FormatError(f"{where}: the first record is not the header")
         if isinstance(record, Footer):
             footer = record
-            _check_footer(footer, sum(map(len, cases.values())), len(findings), where)
+            total = sum(map(len, cases.values())) + sum(map(len, sequences.values()))
+            _check_footer(footer, total, len(findings), where)
             continue
         if isinstance(record, Coverage):
             if record.witness in witnesses:
                 raise FormatError(f"{where}: a second coverage of {record.witness}")
             for covered in record.kinds:
-                _check_frame(covered, f"{where}: {covered.kind}")
+                _check_hex(covered.frame, f"{where}: frame")
             witnesses[record.witness] = record
             continue
         if record.target not in cases:
@@ -296,10 +306,16 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
                 raise FormatError(f"{where}: a second case for vector {record.vector} at {record.target}")
             _check_frame(record, where)
             cases[record.target][record.vector] = record
+        elif isinstance(record, Sequence):
+            if record.name in sequences[record.target]:
+                raise FormatError(f"{where}: a second sequence {record.name!r} at {record.target}")
+            _check_steps(record.steps, where)
+            sequences[record.target][record.name] = record
         elif isinstance(record, Finding):
             if record.id in findings:
                 raise FormatError(f"{where}: a second finding with the id {record.id!r}")
             _check_frame(record.witness, f"{where}: witness")
+            _check_steps(record.witness.sequence, f"{where}: witness")
             findings[record.id] = record
         else:
             if record.target in ends:
@@ -316,6 +332,7 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
             record=ends.get(name),
             cases=tuple(cases[name].values()),
             findings=sort_findings(finding for finding in findings.values() if finding.target == name),
+            sequences=tuple(sequences[name].values()),
         )
         for name in header.targets
     )
@@ -334,9 +351,9 @@ def _missing_footer(path: Path) -> MissingFooter:
 
 
 def _checked_header(header: Header, where: str) -> Header:
-    if header.format != records.FORMAT:
+    if header.format not in records.READ:
         raise FormatError(
-            f"{where}: format {header.format}, this tool reads format {records.FORMAT}",
+            f"{where}: format {header.format}, this tool reads format {' and '.join(map(str, records.READ))}",
             hint=f"written by {header.tool}",
         )
     if len(set(header.targets)) != len(header.targets):
@@ -352,9 +369,20 @@ def _check_footer(footer: Footer, cases: int, findings: int, where: str) -> None
         )
 
 
-def _check_frame(record: Case | Witness | Covered, where: str) -> None:
-    if len(record.frame) % 2 or record.frame.strip("0123456789abcdef"):
-        raise FormatError(f"{where}: frame is not an even number of lower-case hex digits")
+def _check_frame(record: Case | Witness | Step, where: str) -> None:
+    _check_hex(record.frame, f"{where}: frame")
+
+
+def _check_steps(steps: list[Step], where: str) -> None:
+    for number, step in enumerate(steps, 1):
+        _check_frame(step, f"{where}: step {number}")
+        _check_hex(step.data, f"{where}: step {number}: data")
+        _check_hex(step.header, f"{where}: step {number}: header")
+
+
+def _check_hex(text: str, what: str) -> None:
+    if len(text) % 2 or text.strip("0123456789abcdef"):
+        raise FormatError(f"{what} is not an even number of lower-case hex digits")
 
 
 def _check_counts(record: TargetRecord, where: str) -> None:

@@ -20,9 +20,10 @@ from vnethash.conformance.wording import (
     observed_words,
     replay_command,
     settled_words,
+    step_lines,
     witness_words,
 )
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import all_questions
 from vnethash.spec.text import clip, count, one_line
 
 if TYPE_CHECKING:
@@ -329,6 +330,10 @@ def _what(finding: Finding) -> Text:
         return text
     if effect != finding.title:
         text.append(f"\n{effect}", style="not bold")
+    if witness.sequence:
+        lines = "\n".join(clip(line, 200) for line in step_lines(witness.sequence))
+        text.append(f"\n{lines}", style="not bold dim")
+        return text
     reason = "" if one_line(witness.reason) == one_line(finding.title) else witness.reason
     observed = clip(observed_words(witness.observed, reason), 160)
     allowed = clip(distinct_outcomes(witness.expected), 160)
@@ -373,7 +378,7 @@ def _kind_of_reading(question: str, settled: Settled, found: set[str]) -> str:
         return "silent"
     if len(settled.readings) > 1:
         return "open"
-    known = load_questions().get(question)
+    known = all_questions().get(question)
     if known and settled.readings == [known.readings[0].name]:
         return "literal"
     return "found" if question in found and settled.readings else "other"

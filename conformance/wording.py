@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vnethash.conformance.records import Allowed, Finding, Settled, Shown
+    from vnethash.conformance.records import Allowed, Finding, Settled, Shown, Step
 
 #: What the `standing` of a reading means (design, section Readings).
 STANDINGS = {
@@ -101,9 +101,22 @@ def settled_words(settled: Settled) -> str:
 
 
 def witness_words(finding: Finding) -> str:
-    """Return the witness in a few words: its headers and its length."""
+    """Return the witness in a few words: its headers and its length, or how many steps it takes."""
+    if finding.witness.sequence:
+        last = finding.witness.sequence[-1]
+        return f"{count(len(finding.witness.sequence), 'step')}, the last: {one_line(last.words)}"
     length = len(finding.witness.frame) // 2
     return f"{one_line(finding.witness.summary) or 'frame'}, {count(length, 'byte')}"
+
+
+def step_lines(steps: Sequence[Step]) -> list[str]:
+    """Return each step on a line, with what it showed, and what is allowed where that is something else."""
+    lines = []
+    for number, step in enumerate(steps, 1):
+        observed = one_line(step.observed)
+        other = "" if step.fits else f"; allowed {' or '.join(map(one_line, step.allowed)) or 'nothing'}"
+        lines.append(f"{number} {one_line(step.words)}: {observed}{other}")
+    return lines
 
 
 def replay_command(folder: Path, finding: Finding) -> str:

@@ -10,7 +10,7 @@ from vnethash.models.matching import matches
 from vnethash.models.reference import conclude, decide, enabled_tunnels, hash_input, outcome
 from vnethash.models.symbolic.profile import satisfied
 from vnethash.spec.configuration import report_name
-from vnethash.spec.questions import questions_by_field
+from vnethash.spec.questions import all_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def company(
 
 def mixed_cause(constraint: Constraint, profile: Profile, clause: str) -> Cause:
     """Name the one question whose other reading would explain an answer that the profile does not."""
-    questions = questions_by_field()
+    questions = all_by_field()
     for name in sorted({name for when in constraint for name, _ in when}):
         question = questions[name]
         for number in range(len(question.readings)):

@@ -37,13 +37,6 @@ class ResetHashing(IntEnum):
     KEPT = 1
 
 
-class ResetSteering(IntEnum):
-    """The indirection table after a reset."""
-
-    CLEARED = 0
-    KEPT = 1
-
-
 class HashConfigWithRss(IntEnum):
     """HASH_CONFIG while RSS is negotiated."""
 
@@ -331,7 +324,6 @@ class DeviceReadings(NamedTuple):
     unconfigured_hashing: int = 0
     unconfigured_steering: int = 0
     reset_hashing: int = 0
-    reset_steering: int = 0
     hash_config_with_rss: int = 0
     hash_config_reserved: int = 0
     pairs_after_rss: int = 0

@@ -9,9 +9,10 @@ from vnethash.models.allowed import dialect
 from vnethash.models.reference import ANY_VALUE, outcome
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.constants import ALL_TUNNEL_TYPES
+from vnethash.spec.device_readings import DeviceReadings
 from vnethash.spec.errors import TargetUnavailable, UsageError, VnethashError
 from vnethash.spec.outcome import Observation
-from vnethash.spec.questions import load_dialects, load_questions
+from vnethash.spec.questions import all_questions, load_dialects
 from vnethash.targets.base import Capabilities, Implementation, Refused, TargetInfo
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from vnethash.spec.readings import Readings
     from vnethash.targets.base import Result
+    from vnethash.targets.device_model import ModelDevice
 
 
 class _Twin:
@@ -110,19 +112,38 @@ def open_model(argument: str) -> ModelTarget:
 
     Raises TargetUnavailable for a dialect that is none, UsageError for a question or reading that is none.
     """
+    packets, _ = _readings(argument)
+    return ModelTarget(f"model:{argument}", packets, _implementation())
+
+
+def open_model_device(argument: str) -> ModelDevice:
+    """Open the state machine under the readings of `model:ARGUMENT`; raises what `open_model` does."""
+    from vnethash.targets.device_model import ModelDevice  # noqa: PLC0415 - only the control suite needs it
+
+    packets, device = _readings(argument)
+    return ModelDevice(f"model:{argument}", device, packets, _implementation())
+
+
+def _readings(argument: str) -> tuple[Readings, DeviceReadings]:
     name, *changes = argument.split(",")
     if name not in load_dialects():
         names = ", ".join(load_dialects())
         raise TargetUnavailable(f"model:{argument}: no dialect {name!r}", hint=f"there are {names}")
-    readings = dialect(name)
+    packets, device = dialect(name), DeviceReadings()
     for change in changes:
         identifier, _, reading = change.partition("=")
-        question = load_questions().get(identifier)
+        question = all_questions().get(identifier)
         if question is None:
             raise UsageError(f"model:{argument}: no question {identifier!r}", hint="`vnethash spec list` has them all")
-        readings = readings._replace(**{question.field: question.index(reading)})
-    implementation = Implementation("vnethash reference model", _version(), "Python", "")
-    return ModelTarget(f"model:{argument}", readings, implementation)
+        if question.field in DeviceReadings._fields:
+            device = device._replace(**{question.field: question.index(reading)})
+        else:
+            packets = packets._replace(**{question.field: question.index(reading)})
+    return packets, device
+
+
+def _implementation() -> Implementation:
+    return Implementation("vnethash reference model", _version(), "Python", "")
 
 
 def probe() -> list[TargetInfo]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.conformance.device.judge import Weigher, faults, first_fault
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from vnethash.conformance.device.judge import JudgedPlay, Weighed
+    from vnethash.conformance.device.script import Script
     from vnethash.conformance.records import Cause
     from vnethash.models.device.matching import Seen
     from vnethash.models.device.state import Step
     from vnethash.models.symbolic.profile import Profile
     from vnethash.spec.questions import Question
     from vnethash.targets.device import Device
+
+
+#: Scripts that are tried for a witness that a new device shows.
+_MOST_ENTRIES = 6
+#: Clauses beside the one that an unexplained answer is against.
+_FEW = 5
 
 
 @dataclass
@@ -122,6 +130,11 @@ def _unexplained_groups(judged: Sequence[JudgedPlay]) -> Iterable[ControlGroup]:
             slug = f"{entry.clause}-{entry.kind}"
             group = groups.setdefault(slug, ControlGroup("unexplained", slug, entry.reason, (entry.clause,)))
             group.entries.append(entry)
+    for group in groups.values():
+        # What the scripts are there for says more than the rule that a packet or an ack is against; many say nothing.
+        deciding = dict.fromkeys(entry.play.script.clauses[0] for entry in group.entries)
+        if len(deciding) <= _FEW:
+            group.clauses = tuple(dict.fromkeys((*group.clauses, *deciding)))
     return groups.values()
 
 
@@ -168,25 +181,35 @@ class ControlProber:
 
     def shown(self, group: ControlGroup) -> Shown:
         """Return the smallest witness of a group."""
-        entry = min(group.entries, key=lambda entry: self._rank(entry, group))
-        script, seen = entry.play.script, entry.play.seen
+        ranked = sorted(group.entries, key=lambda entry: self._rank(entry, group))
+        script, seen = ranked[0].play.script, ranked[0].play.seen
         if group.cause == "error":
             return Shown(script.steps, seen, script.fresh, alone=True)
+        for entry in ranked[:_MOST_ENTRIES]:
+            shown = self._alone(entry.play.script, group)
+            if shown is not None:
+                return shown
+        return Shown(script.steps, seen, script.fresh, alone=not self.reduces)
+
+    def _alone(self, script: Script, group: ControlGroup) -> Shown | None:
+        """Return the smallest witness that a script has, None if a new device does not show it.
+
+        A device that keeps something from one script to the next must not spoil the witness: it is put to a new one.
+        """
         shows = self._test(group)
-        # A device that keeps something from one script to the next must not spoil the witness: it is put to a new one.
         alone = self.seen(script.steps, fresh=True)
-        if alone is None:
-            return Shown(script.steps, seen, script.fresh, alone=not self.reduces)
-        if not shows(script.steps, alone):
-            return Shown(script.steps, seen, script.fresh, alone=False)
+        if alone is None or not shows(script.steps, alone):
+            return None
         strict = self._test(group, strict=True)
         if strict(script.steps, alone):
             shows = strict
-        small = reduce(script.steps, lambda steps: self._holds(steps, shows, fresh=script.fresh), few=script.fresh)
-        final = self.seen(small, fresh=True)
-        if final is None or not shows(small, final):
-            small, final = script.steps, alone
-        return Shown(small, final[:len(small)], script.fresh, alone=True)
+        # First without starting anew for every attempt; a device that keeps something misleads such a reduction.
+        for fresh in dict.fromkeys((script.fresh, True)):
+            small = reduce(script.steps, partial(self._holds, shows=shows, fresh=fresh), few=fresh)
+            final = self.seen(small, fresh=True)
+            if final is not None and shows(small, final):
+                return Shown(small, final, script.fresh, alone=True)
+        return Shown(script.steps, alone, script.fresh, alone=True)
 
     def _rank(self, entry: JudgedPlay, group: ControlGroup) -> tuple[bool, bool, bool, int, int]:
         """Return how well a script serves as a witness, the best first: how clear it is, then how short."""
@@ -198,7 +221,7 @@ class ControlProber:
         return not entry.definite, not clear, vague, len(steps), size
 
     def _holds(
-        self, steps: tuple[Step, ...], shows: Callable[[tuple[Step, ...], tuple[Seen, ...]], bool], *, fresh: bool
+        self, steps: tuple[Step, ...], *, shows: Callable[[tuple[Step, ...], tuple[Seen, ...]], bool], fresh: bool
     ) -> bool:
         seen = self.seen(steps, fresh=fresh)
         return seen is not None and len(seen) == len(steps) and shows(steps, seen)

@@ -64,6 +64,11 @@ class JudgedPlay:
         return [name for name, number in (self.readings or {}).items() if number not in questions[name].allowed]
 
     @property
+    def clauses_tested(self) -> tuple[str, ...]:
+        """The clauses that its script tests."""
+        return self.play.script.clauses
+
+    @property
     def observation(self) -> object | None:
         """What the device showed, None if it could not be judged."""
         return self.weighed
@@ -187,7 +192,7 @@ def first_fault(
     transitions = weigher.under(steps, profile)
     found = faults(steps, [one.answer for one in transitions], seen)
     step = min(found)
-    clause = transitions[step].clause
+    clause = transitions[step].clause_of(found[step].kind)
     if isinstance(transitions[step].answer, Bounds):
         clause = found[step].kind
     return step, clause, found[step]

@@ -130,7 +130,7 @@ def _resets(kit: Kit) -> Iterator[Script]:
         "reset-tunnel", "HASH_TUNNEL_SET, reset, RSS_CONFIG: is the outer header hashed?", ("INN-D3", "INN-6"),
         (negotiate(features), tunnel_set(tunnels), Reset(), negotiate(features), plain, *probe(),
          Packet(encapsulated())),
-        base=PLAIN_RSS,
+        fresh=True, base=PLAIN_RSS,
     )
 
 

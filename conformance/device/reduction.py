@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vnethash.conformance.device.script import SHORTEST, tcp4
 from vnethash.models.device.state import VERSION_1, Command, Negotiate, Packet
 from vnethash.spec.commands import RssConfig
 from vnethash.spec.constants import CTRL_MQ, CTRL_MQ_RSS_CONFIG, MICROSOFT_KEY
@@ -57,8 +58,10 @@ def _plainer(step: Step) -> Iterator[Step]:
             if step.features >> bit & 1 and 1 << bit != VERSION_1:
                 yield Negotiate(step.features & ~(1 << bit))
     elif isinstance(step, Packet):
-        if len(step.frame) > 60:
-            yield step._replace(frame=step.frame[:60])
+        if len(step.frame) > SHORTEST and any(step.header):
+            yield step._replace(frame=tcp4(), header=b"")
+        if len(step.frame) > SHORTEST:
+            yield step._replace(frame=tcp4())
     elif isinstance(step, Command):
         yield from (step._replace(data=data) for data in _shorter(step))
 

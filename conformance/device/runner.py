@@ -50,8 +50,8 @@ def traits_of(device: Device) -> Traits:
     """Return what a device says about itself."""
     limits = device.limits()
     return Traits(
-        device.offered, max(1, limits.pairs), limits.key or 40, limits.table or 1, limits.hash_types,
-        limits.tunnel_types,
+        device.offered, max(1, min(limits.pairs, device.pairs)), limits.key or 40, limits.table or 1,
+        limits.hash_types, limits.tunnel_types,
     )
 
 

@@ -22,6 +22,7 @@ PLAIN_HASH = "hash-plain"
 SHORTEST = 60
 
 _EX = HashType.IP_EX | HashType.TCP_EX | HashType.UDP_EX
+_PAYLOAD = b"vnhash"
 _SOURCE = craft.address("66.9.149.187")
 _DESTINATION = craft.address("161.142.100.80")
 
@@ -65,7 +66,8 @@ def padded(frame: bytes) -> bytes:
 
 def tcp4(port: int = 2794) -> bytes:
     """Return TCP over IPv4 between the addresses of Microsoft's first vector; 2794 is its port."""
-    return padded(craft.ethernet(craft.ipv4(craft.tcp(port, 1766), source=_SOURCE, destination=_DESTINATION)))
+    segment = craft.tcp(port, 1766, payload=_PAYLOAD)
+    return padded(craft.ethernet(craft.ipv4(segment, source=_SOURCE, destination=_DESTINATION)))
 
 
 def tcp6() -> bytes:

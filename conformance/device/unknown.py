@@ -54,7 +54,7 @@ def _tunnels(kit: Kit) -> Iterator[Script]:
     kind = supported & TunnelType.IPIP or supported
 
     def script(name: str, comment: str, clauses: tuple[str, ...], *steps: Step, bits: int = features) -> Script:
-        return Script(f"tunnel-{name}", comment, clauses, (negotiate(bits), *steps), base=PLAIN_RSS)
+        return Script(f"tunnel-{name}", comment, clauses, (negotiate(bits), *steps), fresh=True, base=PLAIN_RSS)
 
     yield script("unset", "HASH_TUNNEL before any HASH_TUNNEL_SET: is the outer header hashed?", ("INN-6", "INN-D1"),
                  plain, packet)
@@ -95,7 +95,7 @@ def _contexts(kit: Kit) -> Iterator[Script]:
         return Command(c.RSS_CTX_CTRL, c.RSS_CTX_CTRL_DEL, RssContextDel(identifier).encode())
 
     def script(name: str, comment: str, clauses: tuple[str, ...], *steps: Step, bits: int = features) -> Script:
-        return Script(f"context-{name}", comment, clauses, (negotiate(bits), *steps), base=PLAIN_RSS)
+        return Script(f"context-{name}", comment, clauses, (negotiate(bits), *steps), fresh=True, base=PLAIN_RSS)
 
     yield script("add", "Add a context, change it, delete it: is each taken?", ("CTX-11", "CTX-D1"),
                  plain, add(1), modify(1), delete(1), *probe())
@@ -111,8 +111,9 @@ def _contexts(kit: Kit) -> Iterator[Script]:
     yield script("zero", "Add the context 0: is it refused?", ("CTX-R2",), plain, add(0))
     yield script("truncated", "Add a context with half the data: is it refused?", ("CVQ-1", "CTX-8"),
                  plain, Command(c.RSS_CTX_CTRL, c.RSS_CTX_CTRL_ADD, add(1).data[:30]), modify(1))
+    # What the device makes of a context that is not there, it shows first.
     yield script("reset", "Add a context, reset, change it: is it gone?", ("CTX-D2",),
-                 plain, add(1), Reset(), negotiate(features), plain, modify(1), add(1), *probe())
+                 plain, modify(1), add(1), Reset(), negotiate(features), plain, modify(1), add(1), *probe())
     yield script("unnegotiated", "Add a context without RSS_CONTEXT: is it refused, and is all as before?",
                  ("CTX-R1",), plain, add(1), *probe(), bits=kit.best())
     yield script("before-pairs", "VQ_PAIRS_SET before any context, and RSS_CONFIG again: is each taken?", ("MQ-4",),

@@ -33,7 +33,8 @@ from vnethash.models.device.state import (
     Traits,
     Transition,
 )
-from vnethash.models.reference import ANY_VALUE, outcome
+from vnethash.models.reference import ANY_VALUE, dissect, outcome
+from vnethash.models.tunnel import encapsulates
 from vnethash.spec import device_readings as r
 from vnethash.spec.configuration import Configuration
 
@@ -57,20 +58,15 @@ def advance(state: State, step: Step, traits: Traits, readings: DeviceReadings, 
         return command(state, step, traits, readings)
     if isinstance(step, Packet):
         answer, clause = _arrive(state, step, traits, readings, packets)
-        return Transition(state, answer, clause)
+        return Transition(state, answer, clause, _parts(state, answer, step, packets))
     return Transition(state, Bounds(traits.offered), "CFG-1")
 
 
 def _reset(state: State, readings: DeviceReadings) -> State:
     """Forget everything (GEN-3, HCF-5, ARS-D1, INN-D3, CTX-D2)."""
-    after = State()
     if state.configured and readings.reset_hashing == r.ResetHashing.KEPT:
-        after = after._replace(configured=True, hash_types=state.hash_types, key=state.key, rest=state.rest)
-    if state.steering == Steering.TABLE and readings.reset_steering == r.ResetSteering.KEPT:
-        after = after._replace(
-            steering=Steering.TABLE, table=state.table, unclassified=state.unclassified, max_tx_vq=state.max_tx_vq,
-        )
-    return after
+        return State(configured=True, hash_types=state.hash_types, key=state.key, rest=state.rest)
+    return State()
 
 
 def _negotiate(state: State, features: int, traits: Traits, readings: DeviceReadings) -> Transition:
@@ -83,9 +79,6 @@ def _negotiate(state: State, features: int, traits: Traits, readings: DeviceRead
         lacking.append(HASH_TUNNEL)
     if lacking and readings.feature_dependency == r.FeatureDependency.REFUSED:
         return Transition(after, Negotiated(accepted=False), "GEN-9")
-    if not features & RSS and after.steering == Steering.TABLE:
-        # A table without RSS steers nothing (HC-1).
-        after = after._replace(steering=Steering.FIRST)
     return Transition(after._replace(features=features), Negotiated(accepted=True), "GEN-9")
 
 
@@ -111,6 +104,24 @@ def _arrive(
         found = found._replace(padding=ANY if readings.header_padding == r.HeaderPadding.UNSPECIFIED else 0)
         clause = "HDR-1" if step.looks == Looks.PADDING else clause
     return found, clause
+
+
+def _parts(state: State, answer: Arrival, step: Packet, packets: Readings) -> tuple[tuple[str, str], ...]:
+    """Return the clauses for what can be wrong with a packet: its queue, its hash, its header."""
+    if not state.configured:
+        queue, types, key = "ARS-D1", "HCF-5", "HCF-5"
+    elif state.has(RSS):
+        queue, types, key = "RSS-D4" if answer.report else "RSS-D3", "HC-2", "HC-4"
+    else:
+        queue, types, key = "ARS-D1", "HC-5", "HC-7"
+    if state.steering == Steering.AUTOMATIC:
+        queue = "ARS-D2"
+    if state.has(HASH_TUNNEL) and encapsulates(dissect(step.frame, len(step.frame), packets)):
+        types = key = "TUN-2" if state.tunnel_types else "INN-D1"
+    return (
+        ("queue", queue), ("lost", queue), ("hashed", types), ("unhashed", types), ("report", types), ("value", key),
+        ("header", "HDR-1"), ("num-buffers", "RX-7"), ("padding", "HDR-1"),
+    )
 
 
 def _hash_and_queue(
@@ -145,9 +156,6 @@ def _without_hash(state: State, readings: DeviceReadings) -> tuple[int, int]:
     """Return queue and limit where no table steers (MQ-2, ARS-D1, ARS-1, ARS-D2)."""
     if state.steering == Steering.AUTOMATIC:
         return BELOW, state.pairs
-    if state.steering == Steering.TABLE:
-        # A table outlived what hashed for it.
-        return state.unclassified, 0
     if state.has(RSS) and readings.unconfigured_steering == r.UnconfiguredSteering.ANY_QUEUE:
         return ANYWHERE, 0
     return 0, 0

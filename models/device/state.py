@@ -186,8 +186,16 @@ Answer = Negotiated | Done | Acked | Arrival | Bounds
 
 
 class Transition(NamedTuple):
-    """What a step leads to, and the clause that decides it."""
+    """What a step leads to, and the clause that decides it; `parts` has others for parts of an arrival.
+
+    The parts are named by the kinds of `models.device.matching.Fault`.
+    """
 
     state: State
     answer: Answer
     clause: str
+    parts: tuple[tuple[str, str], ...] = ()
+
+    def clause_of(self, kind: str) -> str:
+        """Return the clause that a fault of this kind is against."""
+        return dict(self.parts).get(kind, self.clause)

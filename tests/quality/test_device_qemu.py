@@ -1,0 +1,107 @@
+"""The control suite on the device of the installed QEMU: what it finds, how it judges it, and that witnesses replay."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import needs
+import pytest
+from vnethash.conformance.check import check
+from vnethash.conformance.device.control import Control
+from vnethash.conformance.replay import replay
+from vnethash.conformance.report import ReportWriter, draw_all, read_report
+from vnethash.targets.devices import open_device
+from vnethash.targets.qemu.versions import find_binary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vnethash.conformance.report import Report
+    from vnethash.targets.base import Target
+
+NAME = "qemu:,sockets"
+
+#: What QEMU does in every version that was seen: against the text, and by another reading of it.
+DEFECTS = {"num-buffers", "max-tx-vq"}
+READINGS = {
+    "refused-rss-config": "lost", "refused-hash-config": "lost", "refused-pairs": "lost", "unknown-mq-command": "lost",
+    "short-key-rest": "previous", "table-entry": "modulo", "hash-config-with-rss": "automatic",
+    "pairs-after-rss": "stopped", "pairs-after-hash-config": "stopped", "empty-configuration": "switched-off",
+    "empty-key-command": "refused", "unsupported-types": "ignored", "unsupported-types-report": "ignored",
+    "feature-dependency": "accepted",
+}
+#: Until 9.x a reset kept the hash parameters, and header bytes came from the backend.
+OLD_DEFECTS = {"reset-hashing", "backend-header"}
+
+
+def no_target(name: str) -> Target:
+    raise AssertionError(f"{name}: no packet suite is asked for")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    needs.require("qemu", "cc")
+    folder: Path = tmp_path_factory.mktemp("qemu-control")
+    clock = (f"2026-01-01T00:00:{second:02}Z" for second in itertools.count())
+    with ReportWriter(folder) as writer:
+        check([NAME], "control", [], no_target, writer.write, now=lambda: next(clock), control=Control(open_device))
+    draw_all(folder)
+    return read_report(folder)
+
+
+def version() -> tuple[int, ...]:
+    return tuple(int(part) for part in find_binary().version.split(".")[:2])
+
+
+def test_qemu_departs_from_the_text_where_it_is_known_to_and_nowhere_else(report: Report) -> None:
+    (target,) = report.targets
+    assert target.conclusion == "deviates"
+    expected = DEFECTS | (OLD_DEFECTS if version() < (9, 1) else set())
+    accused = {finding.question for finding in target.findings if finding.cause != "reading"}
+    assert accused == expected, [(one.id, one.cause, one.effect) for one in target.findings if one.cause != "reading"]
+    assert all(finding.cause == "defect" for finding in target.findings if finding.question in expected)
+
+
+def test_what_another_reading_allows_is_told_and_never_called_a_defect(report: Report) -> None:
+    (target,) = report.targets
+    found = {finding.question: finding for finding in target.findings}
+    assert READINGS.keys() <= found.keys(), READINGS.keys() - found.keys()
+    for question, reading in READINGS.items():
+        assert found[question].cause == "reading", question
+        assert found[question].reading == reading, question
+
+
+def test_each_departure_names_its_clauses_and_shows_it_in_few_steps(report: Report) -> None:
+    found = {finding.question: finding for finding in report.findings}
+    assert {"RX-7"} <= set(found["num-buffers"].clauses)
+    assert {"RSS-D4", "RSS-9"} <= set(found["max-tx-vq"].clauses)
+    assert len(found["num-buffers"].witness.sequence) == 2
+    assert len(found["max-tx-vq"].witness.sequence) == 3
+    if version() < (9, 1):
+        assert {"HCF-5"} <= set(found["reset-hashing"].clauses)
+        assert [step.do for step in found["reset-hashing"].witness.sequence] == [
+            "negotiate", "command", "negotiate", "packet",
+        ]
+        assert {"REP-2"} <= set(found["backend-header"].clauses)
+        assert "deadbeef" in found["backend-header"].witness.sequence[-1].observed
+    for finding in report.findings:
+        assert 1 <= len(finding.witness.sequence) <= 5, finding.id
+        assert not all(step.fits for step in finding.witness.sequence) or finding.cause == "reading"
+
+
+def test_every_witness_replays_on_a_new_qemu_and_is_fixed_on_the_model(report: Report) -> None:
+    for finding in report.findings:
+        assert replay(finding, no_target, open_device).verdict == "still there", finding.id
+        answer = replay(finding, no_target, lambda _: open_device("model:literal"))
+        assert answer.verdict == "fixed", (finding.id, answer.words)
+
+
+def test_the_reports_show_the_sequences(report: Report) -> None:
+    junit = (report.folder / "junit.xml").read_text()
+    assert 'name="rss-max-tx-vq-1 ' in junit
+    page = (report.folder / "report.html").read_text()
+    assert "Steps" in page
+    assert "RSS_CONFIG types" in page
+    (target,) = report.targets
+    assert target.counts()["fail"] == len([one for one in target.sequences if one.verdict == "fail"]) > 0
