@@ -18,13 +18,14 @@ from vnethash.spec.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vnethash.conformance.records import Case, Cause, Finding, Shown
+    from vnethash.conformance.records import Cause, Finding
     from vnethash.conformance.report import Report, TargetReport
 
 State = Literal["present", "absent", "unknown"]
 #: How a cell is shown.
 WORDS: dict[State, str] = {"present": "present", "absent": "absent", "unknown": "not shown"}
 
+_ANSWERED = frozenset({"pass", "pass-under", "fail"})
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 #: What a finding is named by: question and reading, or the name of its cause.
 _Key = tuple[str, str]
@@ -75,11 +76,35 @@ class Matrix:
         return "", self.targets
 
 
-class _Answers(NamedTuple):
-    """The cases of each target by number, and what parts of an outcome each shows."""
+class _Answer(NamedTuple):
+    """What came out for one case or one sequence of steps: parts of an outcome by name, or words by step."""
 
-    cases: dict[str, dict[int, Case]]
+    right: bool
+    shown: dict[str, object]
+
+
+class _Answers(NamedTuple):
+    """What each target answered, by number of the case or name of the sequence, and what of an outcome each shows."""
+
+    given: dict[str, dict[int | str, _Answer]]
     sights: dict[str, set[str]]
+
+
+def _answers(targets: Iterable[TargetReport]) -> _Answers:
+    """Gather what was answered; what was skipped or failed is no answer."""
+    given: dict[str, dict[int | str, _Answer]] = {}
+    for target in targets:
+        mine = given.setdefault(target.name, {})
+        for case in target.cases:
+            if case.observed is not None and case.verdict in _ANSWERED:
+                shown = case.observed
+                parts: dict[str, object] = {"report": shown.report, "value": shown.value, "queue": shown.queue}
+                mine[case.vector] = _Answer(case.verdict != "fail", parts)
+        for sequence in target.sequences:
+            if sequence.verdict in _ANSWERED:
+                words: dict[str, object] = {str(place): step.observed for place, step in enumerate(sequence.steps)}
+                mine[sequence.name] = _Answer(sequence.verdict != "fail", words)
+    return _Answers(given, {target.name: set(target.record.observes) if target.record else set() for target in targets})
 
 
 def build(report: Report) -> Matrix | None:
@@ -92,10 +117,7 @@ def build(report: Report) -> Matrix | None:
         shown.setdefault(_key(finding), []).append(finding)
     if not shown:
         return None
-    answers = _Answers(
-        {target.name: {case.vector: case for case in target.cases} for target in targets},
-        {target.name: set(target.record.observes) if target.record else set() for target in targets},
-    )
+    answers = _answers(targets)
     cells = {key: tuple(_cell(findings, target, answers) for target in targets) for key, findings in shown.items()}
     families = _families(targets)
     rows = [
@@ -154,29 +176,32 @@ def _by_answers(findings: Sequence[Finding], target: str, answers: _Answers, *, 
     None must be as it is there, and some must be right, or wrong for an `other` cause that is known.
     """
     broken = findings[0].cause == "error"
-    right = ("pass", "pass-under", "fail") if broken or other else ("pass", "pass-under")
     passed = same = 0
-    numbers: set[int] = set()
+    names: set[int | str] = set()
     for finding in findings:
-        if not answers.sights[finding.target] <= answers.sights[target]:
+        sights = answers.sights[finding.target]
+        if not sights <= answers.sights[target]:
             continue  # this target shows less of the outcome
-        numbers.update(finding.vectors)
-        for number in finding.vectors:
-            here, there = (answers.cases[name].get(number) for name in (target, finding.target))
-            if here is None or here.observed is None or there is None:
+        own: list[int | str] = [*finding.vectors, *finding.sequences]
+        names.update(own)
+        for name in own:
+            here, there = (answers.given[one].get(name) for one in (target, finding.target))
+            if here is None or (there is None and not broken):
                 continue
-            alike = not broken and _alike(here.observed, there.observed, answers.sights[finding.target])
+            alike = there is not None and not broken and _alike(here, there, sights)
             same += alike
-            passed += not alike and here.verdict in right
+            passed += not alike and (here.right or broken or other)
     if same:
         return Cell("unknown", why=f"{count(same, 'case')} answered here as where it is shown")
     if not passed:
         return Cell("unknown", why="none of the cases that show it elsewhere is answered rightly here")
-    return Cell("absent", why=f"of {count(len(numbers), 'case')} that show it elsewhere, none is answered so here")
+    return Cell("absent", why=f"of {count(len(names), 'case')} that show it elsewhere, none is answered so here")
 
 
-def _alike(here: Shown, there: Shown | None, sights: set[str]) -> bool:
-    return there is not None and all(getattr(here, name) == getattr(there, name) for name in sights)
+def _alike(here: _Answer, there: _Answer, sights: set[str]) -> bool:
+    if "queue" in here.shown:
+        return all(here.shown[name] == there.shown[name] for name in sights)
+    return here.shown == there.shown
 
 
 class _Family(NamedTuple):
@@ -217,7 +242,7 @@ def _history(key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], famil
     if "present" not in states or len(known) < 2:
         return ""
     if "absent" not in states:
-        return "unchanged"
+        return "unchanged" if len(known) == len(family.members) else ""
     changes = []
     for (_, before, old), (place, after, new) in pairwise(known):
         if old == new:

@@ -11,7 +11,7 @@ from report_samples import case, finding, header, stream
 from vnethash.conformance.check import check
 from vnethash.conformance.html import render
 from vnethash.conformance.matrix import build
-from vnethash.conformance.records import Case, Finding, Settled, Shown, TargetRecord
+from vnethash.conformance.records import Case, Finding, Sequence, Settled, Shown, Step, TargetRecord
 from vnethash.conformance.report import gather
 from vnethash.conformance.suite import cases, load_suite
 from vnethash.conformance.summary import make_console, render_markdown, render_terminal
@@ -168,6 +168,25 @@ def test_a_failure_is_absent_where_an_answer_came_whatever_it_was():
         case(NEW, 7, "timeout"), record(NEW),
     )
     assert states(matrix) == ["present", "absent", "unknown"]
+
+
+def test_a_cause_of_the_control_suite_is_judged_by_its_sequences():
+    def sequence(target, verdict, observed):
+        step = Step("packet", "a packet", ["unhashed"], observed)
+        return Sequence(target, "reset-hash", "reset", ["HCF-5"], [step], verdict)
+
+    one = finding("T1.reset", OLD, question="reset-hashing", reading="kept", vectors=[], sequences=["reset-hash"])
+    made = [
+        sequence(OLD, "fail", "hashed"), one, record(OLD, profile={"reset-hashing": ["kept"]}),
+        sequence(MIDDLE, "skipped", ""), record(MIDDLE, profile={"reset-hashing": ["cleared"]}),
+    ]
+    for verdict, observed, state in (
+        ("pass", "unhashed", "absent"), ("pass-under", "hashed", "unknown"), ("fail", "lost", "unknown"),
+    ):
+        matrix = built(
+            *made, sequence(NEW, verdict, observed), record(NEW, profile={"reset-hashing": ["cleared"]})
+        )
+        assert states(matrix) == ["present", "unknown", state]
 
 
 def test_a_target_that_was_not_driven_or_not_finished_shows_nothing():
