@@ -17,7 +17,7 @@ STAMP := $(VENV)/.set-up
 MOVED := $(if $(filter $(CURDIR),$(shell cat $(STAMP) 2>/dev/null)),,FORCE)
 
 .NOTPARALLEL:
-.PHONY: help run test lint ruff mypy layers generated bench qemus setup set-up-run set-up-test typed clean FORCE
+.PHONY: help run test campaign lint ruff mypy layers generated bench qemus setup set-up-run set-up-test typed clean FORCE
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -52,6 +52,11 @@ layers: $(STAMP)
 
 generated: $(STAMP)
 	$(BIN)/python -m vnethash.spec.generate --check
+
+campaign: $(STAMP)  ## a standard campaign on the steering program of QEMU, ten minutes; ARGS are passed on
+	@mkdir -p build
+	@$(BIN)/vnethash fuzz qemu-ebpf --time 600 --ledger build/fuzz/ledger.sqlite --corpus build/fuzz/corpus \
+		--report build/fuzz/campaign.html $(ARGS); code=$$?; test $$code -le 1 || exit $$code
 
 bench: $(STAMP)  ## how fast things are, as ratios to something simple in the same run
 	@$(BIN)/python tests/bench $(ARGS)

@@ -17,6 +17,8 @@ COMMANDS = {
     "identify": ("identify", "the readings that a target follows, by few packets"),
     "hash": ("hash", "the hash, report and queue of every frame of captures"),
     "explain": ("explain", "every step for one frame and the clause behind it"),
+    "fuzz": ("fuzz", "coverage-guided differential fuzzing that reports causes"),
+    "findings": ("findings", "the ledger of causes that campaigns found: list, show, set, export, merge"),
     "replay": ("replay", "put a finding's witness to its target again"),
     "report": ("report", "draw the reports of a run again from its records"),
     "vectors": ("vectors", "the published vectors: list, export, lint"),

@@ -14,8 +14,9 @@ from vnethash.spec.errors import UsageError
 @click.option("--target", help="Another target than the one it was found on.")
 @click.option("--route", type=click.Choice(("auto", "test_run", "tun")), default="auto", show_default=True,
               help="How frames reach a steering program in the kernel.")
+@click.option("--ledger", type=click.Path(path_type=Path), help="Replay a cause of this ledger of `vnethash fuzz`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def replay(words: tuple[str, ...], target: str | None, route: str, as_json: bool) -> int:
+def replay(words: tuple[str, ...], target: str | None, route: str, ledger: Path | None, as_json: bool) -> int:
     """Put the witness of a finding to its target again.
 
     FOLDER is that of the records (default: vnethash-report), FINDING an id of its report. Exit code 0 fixed, 1 still
@@ -27,6 +28,10 @@ def replay(words: tuple[str, ...], target: str | None, route: str, as_json: bool
     from vnethash.targets.devices import open_device  # noqa: PLC0415
     from vnethash.targets.registry import open_target, with_routes  # noqa: PLC0415
 
+    if ledger is not None:
+        if len(words) != 1:
+            raise UsageError("replay --ledger takes one cause")
+        return _from_ledger(ledger, words[0], target, as_json=as_json)
     if len(words) > 2:
         raise UsageError("replay takes a folder and one finding")
     folder = Path(words[0] if len(words) == 2 else "vnethash-report")
@@ -68,3 +73,28 @@ def replay(words: tuple[str, ...], target: str | None, route: str, as_json: bool
     click.echo(f"  now      {outcome_words(answer.observed)}")
     click.echo(f"{answer.verdict}: {answer.words}")
     return answer.exit_code
+
+
+def _from_ledger(path: Path, name: str, target: str | None, *, as_json: bool) -> int:
+    """Replay a cause that a campaign found."""
+    from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+    from vnethash.fuzz.live import observed_words  # noqa: PLC0415
+    from vnethash.fuzz.replay import replay_entry  # noqa: PLC0415
+    from vnethash.targets.registry import open_target  # noqa: PLC0415
+
+    ledger = Ledger(path, create=False)
+    entry = ledger.find(name)
+    ledger.close()
+    answer = replay_entry(entry, open_target, target)
+    verdict = ("fixed", "still there", "cannot be replayed")[answer.code]
+    if as_json:
+        observed = None if answer.observed is None else answer.observed._asdict()
+        click.echo(json.dumps({"finding": entry.id, "verdict": verdict, "words": answer.words, "observed": observed}))
+        return answer.code
+    click.echo(f"{entry.id}: {entry.title} [{', '.join(entry.clauses)}]")
+    for frame in entry.witness.frames:
+        click.echo(f"  frame    {frame.hex()}")
+    click.echo(f"  then     {observed_words(entry.observed)}")
+    click.echo(f"  now      {observed_words(answer.observed)}")
+    click.echo(f"{verdict}: {answer.words}")
+    return answer.code

@@ -1,0 +1,125 @@
+"""`vnethash findings`: the ledger of causes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+LEDGER = Path("vnethash-fuzz/ledger.sqlite")
+_ledger = click.option("--ledger", type=click.Path(path_type=Path), default=LEDGER, show_default=True)
+_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object a cause.")
+
+
+@click.group()
+def findings() -> None:
+    """Read and keep the ledger of causes that campaigns found."""
+
+
+@findings.command("list")
+@_ledger
+@click.option("--status", help="Only causes with this status.")
+@click.option("--target", help="Only causes of this target.")
+@_json
+def list_(ledger: Path, status: str | None, target: str | None, as_json: bool) -> int:
+    """List causes."""
+    from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+    from vnethash.spec.text import clip, one_line  # noqa: PLC0415
+
+    opened = Ledger(ledger, create=False)
+    entries = [
+        entry for entry in opened.entries()
+        if (status is None or entry.status == status) and (target is None or entry.target == target)
+    ]
+    opened.close()
+    for entry in entries:
+        if as_json:
+            click.echo(json.dumps(entry.to_json()))
+        else:
+            click.echo(
+                f"{entry.id:40} {entry.status:10} {entry.kind:12} {entry.count:>9,}  {one_line(entry.target)}: "
+                f"{clip(one_line(entry.title), 90)}"
+            )
+    if not entries and not as_json:
+        click.echo("no causes")
+    return 0
+
+
+@findings.command()
+@click.argument("cause")
+@_ledger
+@_json
+def show(cause: str, ledger: Path, as_json: bool) -> int:
+    """Show one cause with its witness."""
+    from vnethash.fuzz.export import report  # noqa: PLC0415
+    from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+
+    opened = Ledger(ledger, create=False)
+    entry = opened.find(cause)
+    opened.close()
+    click.echo(json.dumps(entry.to_json()) if as_json else report(entry))
+    return 0
+
+
+@findings.command("set")
+@click.argument("cause")
+@click.argument("status")
+@click.option("--note", default="", help="Why.")
+@_ledger
+def set_(cause: str, status: str, note: str, ledger: Path) -> int:
+    """Set a cause's STATUS: open, intended, fixed, or question."""
+    from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+
+    opened = Ledger(ledger, create=False)
+    opened.set_status(cause, status, note)
+    opened.close()
+    return 0
+
+
+@findings.command()
+@click.argument("causes", nargs=-1)
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@_ledger
+def export(causes: tuple[str, ...], output: Path, ledger: Path) -> int:
+    """Write causes (all by default) as vectors.json, causes.pcapng, and for each a bug report and a reproducer."""
+    from vnethash.conformance.suite import Case as SuiteCase  # noqa: PLC0415
+    from vnethash.conformance.suite import Suite  # noqa: PLC0415
+    from vnethash.conformance.vectors import export as export_vectors  # noqa: PLC0415
+    from vnethash.fuzz.export import capture, report, script  # noqa: PLC0415
+    from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+
+    opened = Ledger(ledger, create=False)
+    entries = [opened.find(cause) for cause in causes] if causes else opened.entries()
+    opened.close()
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "causes.pcapng").write_bytes(capture(entries))
+    for entry in entries:
+        folder = output / entry.id
+        folder.mkdir(exist_ok=True)
+        (folder / "report.md").write_text(report(entry), encoding="utf-8")
+        (folder / "reproduce.py").write_text(script(entry), encoding="utf-8")
+    alone = [entry for entry in entries if len(entry.witness.frames) == 1]
+    cases = tuple(
+        SuiteCase(f"{entry.id}: {entry.title}", entry.clauses, entry.witness.frame, entry.witness.configuration, number)
+        for number, entry in enumerate(sorted(alone, key=lambda each: repr(each.witness.configuration)), 1)
+    )
+    (output / "vectors.json").write_bytes(export_vectors(Suite("findings", cases)))
+    click.echo(f"{len(entries)} causes written to {output}")
+    return 0
+
+
+@findings.command()
+@click.argument("others", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_ledger
+def merge(others: tuple[Path, ...], ledger: Path) -> int:
+    """Take the causes of other ledgers into this one."""
+    from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+
+    opened = Ledger(ledger)
+    for path in others:
+        other = Ledger(path, create=False)
+        click.echo(f"{path}: {opened.merge(other)} new causes")
+        other.close()
+    opened.close()
+    return 0

@@ -1,0 +1,323 @@
+"""A campaign: targets, an engine, a corpus and a ledger, held together until the time is up.
+
+Nothing ends it early but Ctrl-C, and nothing is lost by that: a new cause is in the ledger before the next frame is
+put. A target that can no longer be driven is left out and named; the campaign goes on with the others.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Protocol
+
+from vnethash.fuzz import seeds
+from vnethash.fuzz.case import Case
+from vnethash.fuzz.examiner import Examiner
+from vnethash.fuzz.ledger import Circumstances
+from vnethash.spec.errors import TargetUnavailable, VnethashError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vnethash.fuzz.corpus import Corpus
+    from vnethash.fuzz.found import Found
+    from vnethash.fuzz.ledger import Ledger
+    from vnethash.fuzz.subject import Subject
+    from vnethash.spec.configuration import Configuration
+
+#: Observations that judging may make: so many to begin with, and then one for so many executions.
+_OBSERVATIONS, _EXECUTIONS_EACH = 20_000, 4
+#: Executions behind which the profiles are found for the first time, and by how much longer it is each time after.
+_FIRST_SETTLE, _SETTLE_GROWTH = 20_000, 1.6
+#: Seconds between points of the curves, and between writes of counts.
+_POINT_SECONDS = 2.0
+
+
+class Watcher(Protocol):
+    """Hears how a campaign goes."""
+
+    def cause(self, found: Found, what: str) -> None:
+        """A cause is "new", a "regression", or "withdrawn"."""
+
+    def progress(self, campaign: Campaign) -> None:
+        """Some time has passed."""
+
+    def note(self, words: str) -> None:
+        """Something is worth a line."""
+
+
+class Silent:
+    """Nobody watches."""
+
+    def cause(self, found: Found, what: str) -> None:
+        """Say nothing."""
+
+    def progress(self, campaign: Campaign) -> None:
+        """Say nothing."""
+
+    def note(self, words: str) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a campaign ends: seconds, executions; None for no limit."""
+
+    seconds: float | None = None
+    executions: int | None = None
+
+
+@dataclass
+class Totals:
+    """What a campaign came to."""
+
+    executions: int = 0
+    seconds: float = 0.0
+    new: int = 0
+    known: int = 0
+    regressions: int = 0
+    interrupted: bool = False
+    last_new: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+class Campaign:
+    """One run of fuzzing.
+
+    Attributes:
+        subjects: the targets that still answer.
+        examiners: one a subject, by name.
+        corpus: cases that reached something new.
+        rng: the only source of chance; the same seed and limits in executions give the same campaign.
+    """
+
+    def __init__(
+        self, subjects: Sequence[Subject], corpus: Corpus, ledger: Ledger | None, *, engine: str = "builtin",
+        seed: int = 0, limits: Limits, watcher: Watcher | None = None, tool: str = "vnethash",
+        now: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.subjects = list(subjects)
+        self.corpus = corpus
+        self.engine = engine
+        self.seed = seed
+        self.rng = Random(seed)  # noqa: S311 - chance, not secrecy
+        self.totals = Totals()
+        self.statuses: dict[str, str] = {}
+        self._ledger = ledger
+        self._limits = limits
+        self._watcher = watcher or Silent()
+        self._tool = tool
+        self._now = now
+        self._began = time.monotonic()
+        self._next_point = 0.0
+        self._next_settle = _FIRST_SETTLE
+        self._counts: dict[str, int] = {}
+        self._name = f"{now()}-{seed}"
+        self._started = now()
+        self._everyone = list(subjects)
+        self.examiners = {subject.name: Examiner(subject, self._tell) for subject in subjects}
+
+    # -------------------------------------------------------------------------------------------- for engines
+
+    def over(self) -> bool:
+        """Say whether the time or the executions are used up, or no target answers any more."""
+        limits = self._limits
+        return (
+            not self.subjects
+            or (limits.executions is not None and self.totals.executions >= limits.executions)
+            or (limits.seconds is not None and time.monotonic() - self._began >= limits.seconds)
+        )
+
+    def room(self, wanted: int) -> int:
+        """Return how many executions of those wanted are left."""
+        if self._limits.executions is None:
+            return wanted
+        return max(1, min(wanted, self._limits.executions - self.totals.executions))
+
+    def execute(self, configuration: Configuration, frames: Sequence[bytes]) -> list[int]:
+        """Put frames to all targets, judge what differs, and return the indices of those that reached something new."""
+        new: set[int] = set()
+        for subject in list(self.subjects):
+            fitted = subject.fit(configuration)
+            if fitted is None:
+                continue
+            batch = subject.put(fitted, frames)
+            examiner = self.examiners[subject.name]
+            if batch is not None:
+                for index in batch.differing:
+                    if examiner.observations > _OBSERVATIONS + self.totals.executions // _EXECUTIONS_EACH:
+                        examiner.unjudged += 1
+                    else:
+                        examiner.examine(fitted, frames, index)
+                for index in batch.novel:
+                    examiner.learn(fitted, frames[index])
+                new.update(batch.novel)
+            if subject.ended:
+                self._leave_out(subject)
+        self.totals.executions += len(frames)
+        if self.totals.executions >= self._next_settle:
+            self._next_settle = int(self.totals.executions * _SETTLE_GROWTH)
+            self.settle()
+        if time.monotonic() >= self._next_point:
+            self._point()
+        return sorted(new)
+
+    def keep(self, case: Case) -> None:
+        """Put a case into the corpus."""
+        problems = len(self.corpus.problems)
+        self.corpus.add(case)
+        for problem in self.corpus.problems[problems:]:
+            self._note(problem)
+
+    # -------------------------------------------------------------------------------------------- the run
+
+    def run(self, engine: Callable[[Campaign], None], more_seeds: Sequence[Case] = ()) -> Totals:
+        """Run until it is over or Ctrl-C, and settle what was found."""
+        self._began = time.monotonic()
+        for subject in self.subjects:
+            if subject.note:
+                self._note(f"{subject.name}: {subject.note}")
+        try:
+            self._sow([*self.corpus.saved(), *more_seeds])
+            engine(self)
+        except KeyboardInterrupt:
+            self.totals.interrupted = True
+        try:
+            self.settle(last=True)
+        except KeyboardInterrupt:
+            self.totals.interrupted = True
+        finally:
+            self.finish()
+        return self.totals
+
+    def _sow(self, cases: Sequence[Case]) -> None:
+        """Put the seeds to the targets; all that reach something new, and one at least, become parents."""
+        for problem in self.corpus.problems:
+            self._note(problem)
+        plain = self.subjects[0].plain
+        groups: dict[Configuration, list[Case]] = {plain: [Case(plain, (frame,)) for frame in seeds.traffic()]}
+        for case in cases:
+            groups.setdefault(case.configuration, []).append(case)
+        for configuration, group in groups.items():
+            for start in range(0, len(group), 256):
+                if self.over():
+                    break
+                batch = group[start:start + 256]
+                for index in self.execute(configuration, [case.frame for case in batch]):
+                    self.keep(batch[index])
+        if not self.corpus.cases:
+            self.keep(groups[plain][0])
+
+    def settle(self, *, last: bool = False) -> None:
+        """Let every examiner find the profile of its target; at the end also the causes that rest on it."""
+        for subject in self.subjects:
+            self.examiners[subject.name].settle(last=last)
+
+    def finish(self) -> None:
+        """Write what is not written yet; may be called twice."""
+        self._point(last=True)
+
+    def causes(self) -> list[Found]:
+        """Return the causes that were found, of all targets."""
+        return [cause for examiner in self.examiners.values() for cause in examiner.causes.values()]
+
+    def coverage(self) -> int:
+        """Return how much was reached: edges of targets, and rules, events and pairs of events of the model."""
+        return sum(subject.edges[0] + len(subject.rules.features) for subject in self._everyone)
+
+    def seconds(self) -> float:
+        """Return how long it has run."""
+        return time.monotonic() - self._began
+
+    def _leave_out(self, subject: Subject) -> None:
+        self.subjects.remove(subject)
+        self._note(f"{subject.name}: left out: {subject.ended}")
+
+    def _note(self, words: str) -> None:
+        if words not in self.totals.notes:
+            self.totals.notes.append(words)
+            self._watcher.note(words)
+
+    def _tell(self, found: Found, is_new: bool) -> None:
+        if found.count == 0:
+            if self._ledger is not None:
+                self._safely(lambda ledger: ledger.withdraw(found.id))
+            self._watcher.cause(found, "withdrawn")
+            return
+        if not is_new and found.id in self.statuses:
+            self._counts[found.id] = self._counts.get(found.id, 0) + 1
+            return
+        if found.id in self.statuses:
+            return
+        what = "new"
+        if self._ledger is not None:
+            subject = next(each for each in self._everyone if each.name == found.target)
+            under = Circumstances(subject.target.implementation.version, self._tool, self.engine, self.seed)
+            what = self._safely(
+                lambda ledger: ledger.record(found, self._now(), under, self.totals.executions)
+            ) or "new"
+        self.statuses[found.id] = what
+        if what == "new":
+            self.totals.new += 1
+            self.totals.last_new = self.seconds()
+        elif what == "regression":
+            self.totals.regressions += 1
+        else:
+            self.totals.known += 1
+        self._watcher.cause(found, what)
+
+    def _safely(self, work: Callable[[Ledger], str | None]) -> str | None:
+        """Do something with the ledger; one that can no longer be written is told once, and the campaign goes on."""
+        if self._ledger is None:
+            return None
+        try:
+            return work(self._ledger)
+        except VnethashError as error:
+            self._note(error.line())
+            return None
+
+    def _point(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        self._next_point = now + _POINT_SECONDS
+        totals = self.totals
+        totals.seconds = self.seconds()
+        if self._ledger is not None:
+            counts, self._counts = self._counts, {}
+            names = [subject.name for subject in self._everyone]
+
+            def write(ledger: Ledger) -> None:
+                if counts:
+                    ledger.count(counts, self._now())
+                ledger.run(
+                    self._name, self._started, self._now(), self.engine, self.seed, names, totals.executions,
+                    round(totals.seconds, 3),
+                )
+                ledger.point(
+                    self._name, round(totals.seconds, 3), totals.executions, self.coverage(), len(self.corpus),
+                    len(self.causes()),
+                )
+
+            self._safely(write)
+        if not last:
+            self._watcher.progress(self)
+
+
+def open_subjects(
+    names: Sequence[str], opener: Callable[[str], Subject], note: Callable[[str], None]
+) -> list[Subject]:
+    """Open the targets; one that cannot be driven is noted and left out. Raises TargetUnavailable if all cannot."""
+    opened = []
+    problems = []
+    for name in names:
+        try:
+            opened.append(opener(name))
+        except VnethashError as error:
+            if error.exit_code != TargetUnavailable.exit_code:
+                raise
+            problems.append(f"{name}: {error.line()}")
+    for problem in problems:
+        note(problem)
+    if not opened:
+        raise TargetUnavailable("; ".join(problems) or "no target")
+    return opened

@@ -1,0 +1,33 @@
+"""What drives a campaign: each engine decides which cases come next, and hears what they reached.
+
+An engine is a function `run(campaign)` that returns when `campaign.over()`. It puts frames to the targets by
+`campaign.execute`, and never sees an answer: judging, reducing and recording are the campaign's.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from vnethash.spec.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnethash.fuzz.campaign import Campaign
+
+#: Name -> (module, what it is).
+ENGINES = {
+    "builtin": ("builtin", "structure-aware mutation in batches; the fastest here"),
+    "atheris": ("atheris_engine", "libFuzzer with the coverage of the Python model; needs atheris"),
+    "hypothesis": ("hypothesis_engine", "Hypothesis' strategies and its database; needs hypothesis"),
+}
+
+
+def load_engine(name: str) -> Callable[[Campaign], None]:
+    """Return an engine; raises UsageError for a name that is none, VnethashError where what it needs is missing."""
+    if name not in ENGINES:
+        raise UsageError(f"no engine {name!r}", hint=f"there are {', '.join(ENGINES)}")
+    module = importlib.import_module(f"vnethash.fuzz.engines.{ENGINES[name][0]}")
+    run: Callable[[Campaign], None] = module.run
+    return run

@@ -1,0 +1,178 @@
+"""Causes for others: a capture for Wireshark, a script that needs nothing of ours, the text of a bug report."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from vnethash.fuzz.live import observed_words
+from vnethash.models.allowed import expectation
+from vnethash.models.summarize import summarize
+from vnethash.spec.configuration import hash_type_names, report_name
+from vnethash.spec.text import clip, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vnethash.fuzz.ledger import Entry
+
+
+class _Commented(bytes):
+    """A frame with the attributes that scapy's writer takes from a packet; scapy dissects none of it."""
+
+    comments: list[bytes]
+    sniffed_on: str
+    time: float
+
+
+def capture(entries: Sequence[Entry]) -> bytes:
+    """Return a pcapng file: the frames of each witness, the last with the cause as its comment."""
+    from scapy.utils import RawPcapNgWriter  # noqa: PLC0415 - slow to import
+
+    with TemporaryDirectory(prefix="vnethash-") as folder:
+        path = Path(folder, "causes.pcapng")
+        with RawPcapNgWriter(str(path)) as writer:
+            writer.linktype = 1
+            writer.write_header(None)
+            for entry in entries:
+                for frame in entry.witness.frames:
+                    packet = _Commented(frame)
+                    last = frame is entry.witness.frames[-1]
+                    text = comment(entry) if last else f"{entry.id}: comes before the witness"
+                    packet.comments = [text.encode("utf-8", "replace")]
+                    packet.sniffed_on = one_line(entry.target)
+                    packet.time = datetime.fromisoformat(entry.first_seen).timestamp()
+                    writer.write_packet(packet)
+        return path.read_bytes()
+
+
+def comment(entry: Entry) -> str:
+    """Return what a packet says about itself."""
+    return "\n".join(clip(one_line(line), 600) for line in (
+        f"{entry.id} {entry.kind} at {entry.target}: {entry.title}", f"effect: {entry.effect}",
+        f"clauses: {', '.join(entry.clauses) or 'none'}", f"observed: {observed_words(entry.observed)}",
+        *(f"allowed: {words}" for words in allowed_words(entry)), f"configuration: {configuration_words(entry)}",
+    ))  # fmt: skip
+
+
+def allowed_words(entry: Entry) -> list[str]:
+    """Return the outcomes that some supported readings allow for the witness."""
+    found = expectation(entry.witness.frame, entry.witness.configuration)
+    return sorted({
+        f"{report_name(one.report)} {'any value' if one.value < 0 else f'0x{one.value:08x}'}"
+        + (f" queue {one.queue}" if one.queue >= 0 else "")
+        for one in found.outcomes()
+    })  # fmt: skip
+
+
+def configuration_words(entry: Entry) -> str:
+    """Return the configuration of the witness on one line."""
+    config = entry.witness.configuration
+    table = config.indirection_table
+    return (
+        f"features {', '.join(sorted(config.features))}; hash types {hash_type_names(config.hash_types)}; key "
+        f"{config.key.hex() or 'empty'}; table of {len(table)} [{', '.join(map(str, table[:8]))}"
+        f"{', ...' if len(table) > 8 else ''}]; unclassified queue {config.unclassified_queue}"
+    )
+
+
+def report(entry: Entry) -> str:
+    """Return the text of a bug report, in Markdown."""
+    frames = "\n\n".join(
+        f"    {frame.hex()}\n\n({summarize(frame)}, {len(frame)} bytes)" for frame in entry.witness.frames
+    )
+    before = " The frames are sent in this order; the answer to the last one is wrong." if len(
+        entry.witness.frames) > 1 else ""  # fmt: skip
+    condition = f"\nIt shows with: {entry.condition}.\n" if entry.condition else ""
+    allowed = "\n".join(f"- {words}" for words in allowed_words(entry))
+    question = f"\nQuestion of the specification: `{entry.question}`, reading `{entry.reading}`.\n" if (
+        entry.question) else ""  # fmt: skip
+    return f"""# {one_line(entry.title)}
+
+Target: `{one_line(entry.target)}`{f" {one_line(entry.version)}" if entry.version else ""}. Cause `{entry.id}`
+({entry.kind}), clauses {', '.join(entry.clauses) or 'none'} of virtio's packet hashing; found by {entry.tool}, engine
+{entry.engine}, seed {entry.seed}, seen {entry.count:,} times.
+
+## What happens
+
+{one_line(entry.effect)}.{before}
+{condition}{question}
+Frame:
+
+{frames}
+
+Configuration: {configuration_words(entry)}
+
+Observed: {observed_words(entry.observed)}
+
+Allowed:
+
+{allowed}
+
+## How to see it
+
+    vnethash replay {entry.id} --ledger LEDGER
+
+or, without vnethash, `reproduce.py` beside this text: it speaks the adapter protocol to an adapter of yours.
+"""
+
+
+_SCRIPT = '''#!/usr/bin/env python3
+"""Shows {id}: {title}
+
+Usage: reproduce.py ADAPTER [ARGUMENT...], where the adapter speaks the adapter protocol of vnethash, version 1.
+Exit code 0: the answer is allowed; 1: it is not. Needs nothing but Python.
+"""
+import json
+import subprocess
+import sys
+
+CONFIG = json.loads({config!r})
+FRAMES = {frames!r}
+ALLOWED = json.loads({allowed!r})  # hash_report, hash_value, queue; null is "anything"
+
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
+adapter = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def ask(**request):
+    adapter.stdin.write(json.dumps(request) + "\\n")
+    adapter.stdin.flush()
+    return json.loads(adapter.stdout.readline())
+
+
+ask(cmd="start", version=1)
+ask(cmd="configure", seq=1, config=CONFIG)
+answer = ask(cmd="run", seq=2, packets=FRAMES)["results"][-1]
+ask(cmd="stop")
+print("answer ", json.dumps(answer))
+print("allowed", json.dumps(ALLOWED))
+
+
+def same(allowed):
+    named = dict(zip(("report", "value", "queue"), allowed))
+    return all(answer.get(name) is None or value is None or answer[name] == value for name, value in named.items())
+
+
+ok = any(same(each) for each in ALLOWED)
+print("allowed" if ok else "NOT ALLOWED")
+sys.exit(0 if ok else 1)
+'''
+
+
+def script(entry: Entry) -> str:
+    """Return a program that shows the cause on any adapter, without vnethash."""
+    found = expectation(entry.witness.frame, entry.witness.configuration)
+    allowed = [
+        [one.report, None if one.value < 0 else one.value, None if one.queue < 0 else one.queue]
+        for one in sorted(found.outcomes())
+    ]
+    title = one_line(entry.title).replace("\\", "/").replace('"', "'")
+    return _SCRIPT.format(
+        id=entry.id, title=title, config=json.dumps(entry.witness.configuration.to_json()),
+        frames=[frame.hex() for frame in entry.witness.frames], allowed=json.dumps(allowed),
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""A cause with its witness, as the examiner finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vnethash.fuzz.signature import covers
+
+if TYPE_CHECKING:
+    from vnethash.fuzz.case import Case
+    from vnethash.fuzz.signature import Features, Signature
+    from vnethash.spec.outcome import Observation
+
+
+@dataclass
+class Found:
+    """A cause with its witness.
+
+    Attributes:
+        kind: "unexplained", "error", "unstable"; from a checkpoint also "defect", "reading", "inconsistent".
+        case: the witness, reduced; the answer to its last frame is `observed`.
+        signature: what tells it from other causes.
+        question: the id of the question, for a cause that is a reading.
+        count: disagreements with this cause.
+        also: conditions of witnesses that are one step of reduction away from this one.
+    """
+
+    target: str
+    kind: str
+    title: str
+    clauses: tuple[str, ...]
+    signature: Signature
+    case: Case
+    observed: Observation | None
+    words: str
+    question: str = ""
+    reading: str = ""
+    count: int = 1
+    also: tuple[Features, ...] = ()
+
+    def covers(self, features: Features) -> bool:
+        """Say whether a case with these features meets the condition, or one that turned out to be the same cause."""
+        return covers(self.signature.features, features) or any(covers(each, features) for each in self.also)
+
+    @property
+    def id(self) -> str:
+        """A short name that is the same in every campaign."""
+        head = self.question or f"{self.signature.clause}-{self.signature.kind}"
+        return f"{head}-{self.signature.digest(self.target)}"
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A case that shows a constraint, and what was observed."""
+
+    case: Case
+    observed: Observation

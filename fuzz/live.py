@@ -1,0 +1,159 @@
+"""How a campaign is watched: lines for people, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from vnethash.models.summarize import summarize
+from vnethash.spec.configuration import report_name
+from vnethash.spec.text import clip, one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vnethash.fuzz.campaign import Campaign
+    from vnethash.fuzz.found import Found
+    from vnethash.spec.outcome import Observation
+
+#: Seconds between lines of progress where standard error is no terminal.
+_SLOW = 15.0
+
+
+def observed_words(observed: Observation | None) -> str:
+    """Return an observation as a person reads it."""
+    if observed is None:
+        return "nothing"
+    parts = []
+    if observed.report is not None:
+        parts.append(report_name(observed.report))
+    if observed.value is not None:
+        parts.append(f"0x{observed.value:08x}")
+    if observed.queue is not None:
+        parts.append(f"queue {observed.queue}")
+    return " ".join(parts) or "not hashed"
+
+
+def state(campaign: Campaign) -> dict[str, Any]:
+    """Return how a campaign stands."""
+    totals, seconds = campaign.totals, campaign.seconds()
+    return {
+        "seconds": round(seconds, 1), "executions": totals.executions,
+        "per_second": round(totals.executions / seconds) if seconds else 0, "coverage": campaign.coverage(),
+        "corpus": len(campaign.corpus), "causes": {"new": totals.new, "known": totals.known,
+                                                   "regressions": totals.regressions},
+        "since_new": round(seconds - totals.last_new, 1),
+        "targets": {
+            subject.name: {
+                "edges": list(subject.edges), "rules": len(subject.rules.features), "skipped": subject.skipped,
+                "causes": len(campaign.examiners[subject.name].causes),
+                "unjudged": campaign.examiners[subject.name].unjudged,
+            }
+            for subject in campaign.subjects
+        },
+    }  # fmt: skip
+
+
+class Lines:
+    """Causes on standard output; on standard error one line that changes, or now and then a new one."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._terminal = sys.stderr.isatty()
+        self._last = 0.0
+
+    def begin(self, campaign: Campaign) -> None:
+        """Say what begins."""
+        names = ", ".join(subject.name for subject in campaign.subjects)
+        print(f"fuzzing {names} with {campaign.engine}, seed {campaign.seed}")
+        for subject in campaign.subjects:
+            if subject.edges[1]:
+                print(f"  {subject.name}: {subject.edges[1]} edges are counted")
+        sys.stdout.flush()
+
+    def cause(self, found: Found, what: str) -> None:
+        """Show a cause when it is new, comes back, or is withdrawn."""
+        self._clear()
+        if what == "known":
+            return
+        print(f"{what:10}  {found.id}  {found.kind}: {one_line(found.title)}")
+        if what != "withdrawn":
+            frames = " then ".join(f"{summarize(frame)}, {len(frame)} bytes" for frame in found.case.frames)
+            condition = "" if found.question else f"; shows with {clip(found.signature.words(), 200)}"
+            print(f"            {found.target}: {one_line(found.words)}{condition}")
+            print(f"            {frames}: {observed_words(found.observed)} [{', '.join(found.clauses)}]")
+        sys.stdout.flush()
+
+    def progress(self, campaign: Campaign) -> None:
+        """Show how it stands."""
+        now = time.monotonic()
+        if not self._terminal and now - self._last < _SLOW:
+            return
+        self._last = now
+        at = state(campaign)
+        edges = "".join(f", {name} {each['edges'][0]}/{each['edges'][1]} edges" for name, each in at["targets"].items()
+                        if each["edges"][1])  # fmt: skip
+        line = (
+            f"{at['seconds']:.0f} s  {at['executions']:,} executions, {at['per_second']:,}/s  coverage {at['coverage']}"
+            f"{edges}  corpus {at['corpus']}  causes {at['causes']['new']} new, {at['causes']['known']} known"
+            f"  last new {at['since_new']:.0f} s ago"
+        )
+        sys.stderr.write(f"\r\x1b[2K{clip(line, 158)}" if self._terminal else f"{line}\n")
+        sys.stderr.flush()
+
+    def note(self, words: str) -> None:
+        """Show a line."""
+        self._clear()
+        sys.stderr.write(f"vnethash: {one_line(words)}\n")
+
+    def end(self, campaign: Campaign) -> None:
+        """Sum up."""
+        self._clear()
+        at = state(campaign)
+        cut = " (interrupted; all is kept)" if campaign.totals.interrupted else ""
+        print(
+            f"{at['executions']:,} executions in {at['seconds']:.0f} s{cut}: {at['causes']['new']} new causes, "
+            f"{at['causes']['known']} known, {at['causes']['regressions']} regressions; corpus {at['corpus']}"
+        )
+        print(f"ledger  {self._ledger}  (vnethash findings list --ledger {self._ledger})")
+        sys.stdout.flush()
+
+    def _clear(self) -> None:
+        if self._terminal:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+class JsonLines:
+    """Everything as JSON objects, one a line, on standard output; notes too."""
+
+    def _line(self, **fields: object) -> None:
+        sys.stdout.write(json.dumps(fields) + "\n")
+        sys.stdout.flush()
+
+    def begin(self, campaign: Campaign) -> None:
+        """Tell what begins."""
+        self._line(event="begin", engine=campaign.engine, seed=campaign.seed,
+                   targets=[subject.name for subject in campaign.subjects])  # fmt: skip
+
+    def cause(self, found: Found, what: str) -> None:
+        """Tell a cause."""
+        self._line(
+            event="cause", what=what, id=found.id, target=found.target, kind=found.kind, title=found.title,
+            effect=found.words, clauses=list(found.clauses), condition=found.signature.words(),
+            frames=[frame.hex() for frame in found.case.frames], config=found.case.configuration.to_json(),
+        )  # fmt: skip
+
+    def progress(self, campaign: Campaign) -> None:
+        """Tell how it stands."""
+        self._line(event="progress", **state(campaign))
+
+    def note(self, words: str) -> None:
+        """Tell a line."""
+        self._line(event="note", words=one_line(words))
+
+    def end(self, campaign: Campaign) -> None:
+        """Tell the totals."""
+        self._line(event="end", interrupted=campaign.totals.interrupted, **state(campaign))

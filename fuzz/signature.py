@@ -1,0 +1,184 @@
+"""What is left of a frame and a configuration when the plain is taken away: the features by which causes differ.
+
+A feature is a place and a number: `ipv6.dstopts.len = 3`, `has frag = 1`, `config.hash_types = 2`. Of a reduced
+witness every feature is needed for the disagreement, so they are the condition under which the cause shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import NamedTuple
+
+from vnethash.fuzz.anatomy import FIELDS, Header, headers, inserted
+from vnethash.spec.configuration import Configuration
+
+#: A condition: sorted (place, number) pairs.
+Features = tuple[tuple[str, int], ...]
+
+#: A number in a condition that any number meets, as long as the place is there. Numbers below it are the complement of
+#: bits that must be set.
+ANY = -2
+
+_PLAIN_CONFIGURATION = Configuration()
+#: Fields that only say how long something is that is there, and those that reduction always makes plain.
+_BODIES = frozenset({"rest", "upper"})
+
+
+class Signature(NamedTuple):
+    """What makes two disagreements of one target the same cause.
+
+    Attributes:
+        kind: how the answer is wrong: "unhashed", "hashed", "report", "value", "queue", "error".
+        clause: of the rule that the model follows.
+        features: of the frame and the configuration.
+        before: features of the frames that must come before it, each with its position counted back from it.
+    """
+
+    kind: str
+    clause: str
+    features: Features
+    before: Features = ()
+
+    def digest(self, target: str) -> str:
+        """Return eight hex digits for a cause of a target."""
+        return hashlib.sha256(repr((target, *self)).encode()).hexdigest()[:8]
+
+    def words(self) -> str:
+        """Return the condition for people."""
+        parts = [_word(place, number) for place, number in self.features]
+        text = ", ".join(parts) or "any frame"
+        if self.before:
+            text += ", after a frame with " + (", ".join(_word(*pair) for pair in self.before))
+        return text
+
+
+def _word(place: str, number: int) -> str:
+    if place.startswith("has "):
+        kind = place.removeprefix("has ")
+        return kind if number == 1 else f"{number} {kind}"
+    if number < -1:
+        return f"any {place}" if number == ANY else f"{place} & {~number:#x}"
+    shown = f"{number:#x}" if number > 255 else str(number)
+    return f"{place} {shown}"
+
+
+def configuration_features(configuration: Configuration, plain: Configuration = _PLAIN_CONFIGURATION) -> Features:
+    """Return what of a configuration is not as the plain one has it; a key or table counts by its length."""
+    found: list[tuple[str, int]] = []
+    if configuration.hash_types != plain.hash_types:
+        found.append(("config.hash_types", configuration.hash_types))
+    if configuration.key != plain.key:
+        number = len(configuration.key)
+        found.append(("config.key_length" if number != 40 else "config.other_key", number))
+    if configuration.indirection_table != plain.indirection_table:
+        found.append(("config.table_length", len(configuration.indirection_table)))
+    for name in ("unclassified_queue", "max_tx_vq", "tunnel_types"):
+        if getattr(configuration, name) != getattr(plain, name):
+            found.append((f"config.{name}", getattr(configuration, name)))
+    for name in sorted(configuration.features ^ plain.features):
+        found.append((f"config.feature {name}", int(name in configuration.features)))
+    return tuple(found)
+
+
+def frame_features(frame: bytes) -> Features:
+    """Return what of a frame is not as the plain frame (IPv4, UDP, nothing in it) has it."""
+    found: set[tuple[str, int]] = set()
+    present: Counter[str] = Counter()
+    layout = headers(frame)
+    for header in layout:
+        present[header.kind] += 1
+        found.update(odd_fields(frame, header))
+    for kind, number in present.items():
+        if kind in _BODIES or (kind in {"eth", "ipv4", "udp"} and number == 1) or kind in {"option", "ipv4-option"}:
+            continue
+        found.add((f"has {kind}", number))
+    last = layout[-1] if layout else None
+    if last is None or (last.kind == "rest" and last.link == 0 and last.start == 0):
+        found.add(("length", len(frame)))
+    elif last.kind in _BODIES and last.end > last.start:
+        found.add(("payload", last.end - last.start))
+    elif last.kind in FIELDS and not is_whole(last):
+        found.add((f"{last.kind}.cut", last.end - last.start))
+    return tuple(sorted(found))
+
+
+def is_whole(header: Header) -> bool:
+    """Say whether all named fields of a header are there."""
+    if header.kind == "eth":
+        return True
+    size = max((offset + size for _, offset, size, _ in FIELDS.get(header.kind, ())), default=0)
+    return header.end - header.start >= size
+
+
+def odd_fields(frame: bytes, header: Header) -> list[tuple[str, int]]:
+    """Return the fields of a header that are not plain."""
+    found: list[tuple[str, int]] = []
+    if header.kind == "upper" or (header.kind == "rest" and header.link):
+        found.append(("type" if header.number > 255 else "protocol", header.number))
+    if header.kind in {"option", "ipv4-option"}:
+        if header.number != 1:
+            size = header.end - header.start - 2
+            found.append((f"{header.kind}.type", header.number))
+            length = frame[header.start + 1] if header.start + 1 < header.end else -1
+            if (header.number, length) != (0xC9, 16) or size != length:
+                found.append((f"{header.kind}.len", length))
+        return found
+    for name, offset, size, plain in FIELDS.get(header.kind, ()):
+        at = header.start + offset
+        if at + size > header.end:
+            break
+        number = int.from_bytes(frame[at:at + size], "big")
+        wanted = consistent(frame, header, name) if plain < 0 else plain
+        if wanted is not None and number != wanted:
+            found.append((f"{header.kind}.{name}", number))
+    return found
+
+
+def consistent(frame: bytes, header: Header, name: str) -> int | None:
+    """Return the value of a length field that agrees with the frame, None for a field that is no length."""
+    if name == "total":
+        return len(frame) - header.start
+    if name == "payload":
+        return len(frame) - header.start - 40
+    if name == "length":
+        return len(frame) - header.start
+    return None
+
+
+def covers(general: Features, special: Features) -> bool:
+    """Say whether a frame with the features `special` has all that the condition `general` asks for."""
+    for place, number in general:
+        if number >= -1:
+            # Of headers there may be more than the condition asks for.
+            more = place.startswith("has ") and any(other == place and value > number for other, value in special)
+            if not more and (place, number) not in special:
+                return False
+        elif not any(other == place and (number == ANY or value & ~number == ~number) for other, value in special):
+            return False
+    return True
+
+
+def variants(frame: bytes, place: str, number: int, *, bits: bool = False) -> list[bytes]:
+    """Return the frame with a few other numbers at a place that is a field or the payload; empty for other places.
+
+    With `bits` these numbers have all the bits that `number` has.
+    """
+    layout = headers(frame)
+    if place == "payload" and not bits:
+        last = layout[-1]
+        return [inserted(frame, last.end, bytes(more), last.lengths) for more in (1, 3, 9)]
+    kind, _, name = place.partition(".")
+    for header in layout:
+        for field, offset, size, plain in FIELDS.get(header.kind, ()):
+            at = header.start + offset
+            if header.kind != kind or field != name or int.from_bytes(frame[at:at + size], "big") != number:
+                continue
+            top = (1 << 8 * size) - 1
+            spread = 0x5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A & top
+            if bits:
+                others = {top, number | spread, number | spread >> 1} - {number, plain}
+            else:
+                others = {(number + 1) & top, (number * 2 + 1) & top, number ^ top >> 1} - {number, plain}
+            return [frame[:at] + other.to_bytes(size, "big") + frame[at + size:] for other in sorted(others)]
+    return []

@@ -1,0 +1,238 @@
+"""One target in a campaign: configured, put frames, its answers held against the filter, its coverage read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vnethash.fuzz.oracle import Filter, RuleCoverage, reached
+from vnethash.models.matching import matches
+from vnethash.spec.configuration import Configuration
+from vnethash.spec.errors import TargetError, VnethashError
+from vnethash.spec.outcome import Observation
+from vnethash.spec.readings import Readings
+from vnethash.targets.base import Errored, Refused, Result, Skipped, TimedOut
+from vnethash.targets.fitting import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vnethash.targets.base import Target
+    from vnethash.targets.ebpf.counted import CountedProgram
+
+#: Failures in a row, with nothing answered between them, after which a target is given up.
+MOST_FAILURES = 12
+#: Of frames put to a target whose own edges are counted, one in so many is also followed through the model's rules.
+_SAMPLE = 16
+
+
+@dataclass
+class Batch:
+    """What came of a list of frames: indices of those that differ from the filter, of those that reached something new.
+
+    `answered` counts the frames that the target answered at all.
+    """
+
+    differing: list[int] = field(default_factory=list)
+    novel: list[int] = field(default_factory=list)
+    answered: int = 0
+
+
+class Subject:
+    """A target, and the readings under which its answers are filtered.
+
+    Attributes:
+        readings: the current profile; `adopt` changes it.
+        skipped: frames that the target could not be asked.
+        ended: why it was given up, "" while it answers.
+    """
+
+    def __init__(self, name: str, opener: Callable[[str], Target], *, coverage: bool = True) -> None:
+        """Open the target; raises what `opener` raises."""
+        self.name = name
+        self._opener = opener
+        self.target = opener(name)
+        self.capabilities = self.target.capabilities
+        self.observes = self.capabilities.observes
+        self.readings = Readings()
+        self.rules = RuleCoverage()
+        self.skipped = 0
+        self.ended = ""
+        self.note = ""
+        self._failures = 0
+        self._configuration: Configuration | None = None
+        self._filter: Filter | None = None
+        self._counted: CountedProgram | None = None
+        self._seen: Any = None
+        if coverage:
+            self._counted = self._with_counters()
+        fitted = fit(Configuration(hash_types=Configuration().hash_types & self.capabilities.hash_types),
+                     self.capabilities)
+        self.plain = fitted if isinstance(fitted, Configuration) else Configuration()
+
+    def _with_counters(self) -> CountedProgram | None:
+        """Return the target's program with counters, if it is one and can be had so."""
+        if not hasattr(self.target, "program") or not hasattr(self.target, "roles"):
+            return None
+        from vnethash.targets.ebpf.counted import CountedProgram  # noqa: PLC0415 - numpy
+        from vnethash.targets.ebpf.target import SteeringTarget  # noqa: PLC0415
+
+        if not isinstance(self.target, SteeringTarget):
+            return None
+        try:
+            counted = CountedProgram(self.target)
+        except VnethashError as error:
+            self.note = f"no edge coverage: {error.line()}"
+            return None
+        if counted.edges.blind:
+            self.note = f"{counted.edges.blind} edges have no counter"
+        return counted
+
+    @property
+    def edges(self) -> tuple[int, int]:
+        """Edges of the target that were reached, and how many it has; (0, 0) where it has no counters."""
+        if self._counted is None:
+            return 0, 0
+        reached = 0 if self._seen is None else int((self._seen != 0).sum())
+        return reached, len(self._counted.edges.edges)
+
+    def fit(self, configuration: Configuration) -> Configuration | None:
+        """Return a configuration as the target can take it, None if it cannot."""
+        fitted = fit(configuration, self.capabilities)
+        return fitted if isinstance(fitted, Configuration) else None
+
+    def adopt(self, readings: Readings) -> None:
+        """Filter by other readings from now on."""
+        self.readings = readings
+        self._filter = None
+
+    def put(self, configuration: Configuration, frames: Sequence[bytes]) -> Batch | None:
+        """Put frames to the target; None if it refuses the configuration, or failed (`failure` then counts)."""
+        try:
+            if configuration != self._configuration:
+                self._configuration = None
+                self._filter = None
+                if self._counted is not None:
+                    self._counted.configure(configuration)
+                else:
+                    self.target.configure(configuration)
+                self._configuration = configuration
+            if self._filter is None:
+                self._filter = Filter(configuration, self.readings, fast=self._counted is not None)
+            batch = self._put_counted(frames) if self._counted is not None else self._put_plain(frames)
+        except Refused:
+            return None
+        except TargetError as error:
+            self.failure(error)
+            return None
+        if batch.answered:
+            self._failures = 0
+        return batch
+
+    def _put_plain(self, frames: Sequence[bytes]) -> Batch:
+        assert self._filter is not None
+        assert self._configuration is not None
+        batch = Batch()
+        results = self.target.run(frames)
+        expected = self._filter.outcomes(frames)
+        configuration, observes = self._configuration, self.observes
+        for index, (result, outcome) in enumerate(zip(results, expected, strict=True)):
+            if isinstance(result, Observation):
+                batch.answered += 1
+                if not matches(outcome, result, observes):
+                    batch.differing.append(index)
+            elif isinstance(result, Skipped):
+                self.skipped += 1
+                continue
+            else:
+                batch.differing.append(index)
+            if self.rules.add(*reached(frames[index], configuration, self.readings)):
+                batch.novel.append(index)
+        return batch
+
+    def _put_counted(self, frames: Sequence[bytes]) -> Batch:
+        assert self._filter is not None
+        assert self._counted is not None
+        assert self._configuration is not None
+        import numpy  # noqa: PLC0415
+
+        queues, counts = self._counted.run(frames)
+        expected = numpy.asarray(self._filter.queues(frames))
+        ran = queues >= 0
+        differing = numpy.flatnonzero(ran & (queues != expected) & (expected >= 0)).tolist()
+        answered = int(ran.sum())
+        self.skipped += len(frames) - answered
+        buckets = _buckets()[counts]
+        if self._seen is None:
+            self._seen = numpy.zeros(buckets.shape[1], dtype=numpy.uint8)
+        new = set()
+        if numpy.bitwise_or.reduce(buckets, axis=0, initial=0).astype(numpy.uint8).any():
+            fresh = buckets & ~self._seen
+            for index in numpy.flatnonzero(fresh.any(axis=1)).tolist():
+                if (buckets[index] & ~self._seen).any():
+                    self._seen |= buckets[index]
+                    new.add(index)
+        for index in range(len(frames) % _SAMPLE, len(frames), _SAMPLE):
+            if self.rules.add(*reached(frames[index], self._configuration, self.readings)):
+                new.add(index)
+        return Batch(differing, sorted(new), answered)
+
+    def observe(self, configuration: Configuration, frames: Sequence[bytes]) -> Result | None:
+        """Return the answer to the last of some frames, put to the target after it was configured anew.
+
+        None if it refuses the configuration or fails altogether; raises nothing of a target.
+        """
+        try:
+            if self._counted is None:
+                self._configuration = None
+                self._filter = None
+            self.target.configure(configuration)
+            return self.target.run(frames)[-1]
+        except Refused:
+            return None
+        except TargetError as error:
+            self.failure(error)
+            return Errored(error.message)
+
+    def failure(self, error: TargetError) -> None:
+        """Count a failure; open the target again, or give it up."""
+        self._failures += 1
+        self._configuration = None
+        if self._failures >= MOST_FAILURES:
+            self.ended = error.line()
+            return
+        try:
+            self.target.close()
+            self.target = self._opener(self.name)
+        except TargetError as again:
+            self.ended = again.line()
+
+    def close(self) -> None:
+        """End what was started; may be called twice."""
+        if self._counted is not None:
+            self._counted.close()
+        self.target.close()
+
+
+def failed(result: Result | None) -> str:
+    """Return what a target said when it failed, "" for an answer and for what cannot be asked."""
+    if isinstance(result, Errored):
+        return result.message or "error"
+    if isinstance(result, TimedOut):
+        return f"no answer within {result.seconds:g} s"
+    return ""
+
+
+_TABLE: list[Any] = []
+
+
+def _buckets() -> Any:
+    """Return the bit of each count: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more; 0 has none."""
+    if not _TABLE:
+        import numpy  # noqa: PLC0415
+
+        table = numpy.zeros(0x10000, dtype=numpy.uint8)
+        for bit, first in enumerate((1, 2, 3, 4, 8, 16, 32, 128)):
+            table[first:] = 1 << bit
+        _TABLE.append(table)
+    return _TABLE[0]
