@@ -71,7 +71,8 @@ def company(
     asked = {question.field: profile.readings[question.field]}
     if matches(outcome(frame, configuration, literal._replace(**asked)), observation, observes):
         return 0
-    needed = {name: number for name, number in profile.readings.items() if number != 0}
+    # The profile of a device holds readings of questions about the device, too; a frame asks none of those.
+    needed = {name: number for name, number in profile.readings.items() if number != 0 and name in Readings._fields}
     for name in sorted(needed):
         if name != question.field:
             fewer = {other: number for other, number in needed.items() if other != name}
