@@ -17,7 +17,7 @@ STAMP := $(VENV)/.set-up
 MOVED := $(if $(filter $(CURDIR),$(shell cat $(STAMP) 2>/dev/null)),,FORCE)
 
 .NOTPARALLEL:
-.PHONY: help run test campaign lint ruff mypy layers generated bench qemus setup set-up-run set-up-test typed clean FORCE
+.PHONY: help run test campaign lint ruff mypy layers generated bench prove qemus setup set-up-run set-up-test typed clean FORCE
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -57,6 +57,10 @@ campaign: $(STAMP)  ## a standard campaign on the steering program of QEMU, ten 
 	@mkdir -p build
 	@$(BIN)/vnethash fuzz qemu-ebpf --time 600 --ledger build/fuzz/ledger.sqlite --corpus build/fuzz/corpus \
 		--report build/fuzz/campaign.html $(ARGS); code=$$?; test $$code -le 1 || exit $$code
+
+prove: $(STAMP)  ## everything that is claimed of the model, by solvers; up to 20 minutes on two cores
+	@mkdir -p build
+	@$(BIN)/vnethash prove model --output build/proof $(ARGS)
 
 bench: $(STAMP)  ## how fast things are, as ratios to something simple in the same run
 	@$(BIN)/python tests/bench $(ARGS)

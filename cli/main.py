@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import click
-from vnethash.spec.errors import EXIT_TOOL, VnethashError
+from vnethash.spec.errors import EXIT_TARGET, EXIT_TOOL, VnethashError
 
 #: Subcommand -> (module, one line of help). Modules are imported only when called, so that --help answers at once.
 COMMANDS = {
@@ -23,8 +23,16 @@ COMMANDS = {
     "report": ("report", "draw the reports of a run again from its records"),
     "vectors": ("vectors", "the published vectors: list, export, lint"),
     "adapter": ("adapter", "scaffold an adapter, try one, serve any target through the protocol"),
+    "prove": ("prove", "what holds of the model on all frames, by solvers; counterexamples that CPython confirms"),
     "clarify": ("clarify", "the specification clarification report: open questions and words that would settle them"),
     "spec": ("spec", "clauses, questions and readings: list, show"),
+}
+
+
+#: Libraries that a subcommand imports when it needs them, and what to install.
+LIBRARIES = {
+    "z3": "z3-solver", "bitwuzla": "'vnethash[formal]'", "numba": "'vnethash[fast]'", "numpy": "'vnethash[fast]'",
+    "atheris": "'vnethash[fuzz]'", "hypothesis": "'vnethash[fuzz]'", "scapy": "scapy", "elftools": "pyelftools",
 }
 
 
@@ -87,6 +95,10 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo("vnethash: interrupted", err=True)
         return 130
     except Exception as error:
+        library = str(getattr(error, "name", "")).partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and library in LIBRARIES:
+            click.echo(f"vnethash: {library} is not installed (pip install {LIBRARIES[library]})", err=True)
+            return EXIT_TARGET
         import traceback  # noqa: PLC0415
 
         traceback.print_exc()

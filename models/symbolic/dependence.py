@@ -60,7 +60,7 @@ def run(task: Task) -> Verdict:
         session.met = Met()
         turned = loop.owner.turn(loop.statement, _under(loop.turn.head, other), loop.guard)
         related += _related(session, loop.turn.met, turned.met)
-        same = _same(session.graph, loop.turn.end, turned.end)
+        same = equal_names(session.graph, loop.turn.end, turned.end)
         agree = session.graph.both(loop.turn.inside, _agree(session, loop.turn.met, one, other))
         place = loop.owner.source.place(loop.statement)
         claims.append((f"a turn of the loop at {place}", agree, session.graph.negate(same)))
@@ -119,8 +119,8 @@ def _related(session: Session, met: Met, again: Met) -> Iterator[Value]:
     for loop in met.loops:
         for other_loop in again.loops:
             if loop.statement is other_loop.statement:
-                alike = graph.both(_same(graph, loop.before, other_loop.before), loop.agree)
-                yield session.implies(alike, _same(graph, loop.behind, other_loop.behind))
+                alike = graph.both(equal_names(graph, loop.before, other_loop.before), loop.agree)
+                yield session.implies(alike, equal_names(graph, loop.behind, other_loop.behind))
 
 
 def _same_arguments(graph: Graph, call: Call, other: Call) -> Value:
@@ -130,7 +130,8 @@ def _same_arguments(graph: Graph, call: Call, other: Call) -> Value:
     return result
 
 
-def _same(graph: Graph, first: Mapping[str, Thing], second: Mapping[str, Thing]) -> Value:
+def equal_names(graph: Graph, first: Mapping[str, Thing], second: Mapping[str, Thing]) -> Value:
+    """Say whether two sets of variables have the same values, where both have a variable."""
     result: Value = True
     for name, value in first.items():
         if name in second:

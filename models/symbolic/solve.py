@@ -26,6 +26,8 @@ Kind = Literal["sat", "unsat", "unknown"]
 
 #: Seconds that the solver that is not thought to be the faster one gets at most, before the other takes over.
 _FIRST_TRY = 0.4
+#: Bytes of a frame that z3 is told one by one; of longer ones the offsets alone settle enough.
+_MOST_PLACES = 4096
 
 
 class Model(NamedTuple):
@@ -120,7 +122,7 @@ class Problem:
                 value = found.get_value(declared[name]).value(10)
                 number = value if isinstance(value, bool) else int(value)
                 hints.append(unknown == number)
-        if FRAME in declared:
+        if FRAME in declared and self.encoder.places <= _MOST_PLACES:
             for place in range(self.encoder.places):
                 octet = parser.parse_term(f"(select {FRAME} (_ bv{place} {self.encoder.width}))")
                 hints.append(self.encoder.byte(place) == int(found.get_value(octet).value(10)))

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnethash.models.contracts import CONTRACTS, LOOPS
+from vnethash.models.symbolic.dependence import equal_names
 from vnethash.models.symbolic.modular import MOST, THERE, Check, Modular, Session, arguments_of, parameters
 from vnethash.models.symbolic.obligations import Counterexample, Task, Verdict
 from vnethash.models.symbolic.solve import Model, Problem
@@ -16,7 +17,7 @@ from vnethash.spec.questions import questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 GROUP = "walks"
 _BOUNDS = f"frames of any length up to {MOST:,} bytes, any number of headers and options, all readings"
@@ -67,7 +68,7 @@ def run(task: Task) -> Verdict:
         if answer.kind == "unknown":
             return Verdict("open", f"{check.place}: {check.kind}: no answer within {task.seconds:g} s")
         if answer.model is not None:
-            return _refuted(task.name, session, check, answer.model)
+            return _refuted(task.name, session, check, _models(problem, session, check, answer.model))
         cover = problem.check(*session.assumptions, check.guard, seconds=20.0, likely="sat")
         reached += cover.kind == "sat"
     if reached == 0:
@@ -135,9 +136,30 @@ def function_names(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(parameters(function))
 
 
-def _refuted(name: str, session: Session, check: Check, model: Model) -> Verdict:
-    call = concrete(session, model)
-    found = confirm(name, call)
+def _models(problem: Problem, session: Session, check: Check, model: Model) -> Iterator[Model]:
+    """Yield what breaks a check: short frames first, and of loops the first turn, which a call surely takes."""
+    graph = session.graph
+    short = graph.less(session.there, 300)
+    first: list[Value] = [
+        equal_names(graph, loop.before, loop.turn.head) for loop in session.met.loops if check.kind.startswith("a turn")
+    ]
+    for more in ([short, *first], first, [short]):
+        if more:
+            answer = problem.check(
+                *session.assumptions, check.guard, check.wrong, *more, seconds=20.0, likely="sat"
+            )
+            if answer.model is not None:
+                yield answer.model
+    yield model
+
+
+def _refuted(name: str, session: Session, check: Check, models: Iterator[Model]) -> Verdict:
+    found = ""
+    for model in models:
+        call = concrete(session, model)
+        found = confirm(name, call)
+        if found:
+            break
     if not found:
         return Verdict("open", f"{check.place}: {check.kind}: the step is not proved, and no real call shows it wrong")
     values = dict(zip(function_names(call.function), call.arguments, strict=True))
