@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, follower, headers, inserted, without
-from vnethash.fuzz.signature import configuration_features, consistent, is_whole, odd_fields
+from vnethash.fuzz.signature import configuration_features, consistent, cut_header, odd_fields
 from vnethash.spec import craft
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Candidates put to the target for one cause.
 MOST_ATTEMPTS = 3000
 _WEIGHTS = {"eth": 0, "ipv4": 0, "udp": 0, "rest": 0, "tcp": 1, "ipv6": 2, "upper": 3}
+#: What a header that is not all there weighs: more than a plain one behind it.
+_CUT = 6
 _UDP, _TCP = craft.udp(checksum=0), craft.tcp(checksum=0, sequence=0, acknowledgment=0, window=0)
 
 Cost = tuple[int, int, int, int, int, bytes]
@@ -70,8 +72,9 @@ def _frame_cost(frame: bytes) -> tuple[int, int]:
     layout = headers(frame)
     return (
         sum(4 + _WEIGHTS.get(header.kind, 4) for header in layout if header.kind not in {"rest", "option"})
-        + sum(1 for header in layout if header.kind in {"option", "ipv4-option"}),
-        sum(len(odd_fields(frame, header)) for header in layout) + (bool(layout) and not is_whole(layout[-1])),
+        + sum(1 for header in layout if header.kind in {"option", "ipv4-option"})
+        + (_CUT if cut_header(frame, layout) is not None else 0),
+        sum(len(odd_fields(frame, header)) for header in layout),
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from typing import NamedTuple
 
-from vnethash.fuzz.anatomy import FIELDS, Header, headers, inserted
+from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, Header, headers, inserted
 from vnethash.spec.configuration import Configuration
 
 #: A condition: sorted (place, number) pairs.
@@ -23,6 +23,8 @@ ANY = -2
 _PLAIN_CONFIGURATION = Configuration()
 #: Fields that only say how long something is that is there, and those that reduction always makes plain.
 _BODIES = frozenset({"rest", "upper"})
+#: Extension headers that say their size.
+_SIZED = frozenset(EXTENSIONS.values()) - {"frag"}
 
 
 class Signature(NamedTuple):
@@ -98,15 +100,29 @@ def frame_features(frame: bytes) -> Features:
         found.add(("length", len(frame)))
     elif last.kind in _BODIES and last.end > last.start:
         found.add(("payload", last.end - last.start))
-    elif last.kind in FIELDS and not is_whole(last):
-        found.add((f"{last.kind}.cut", last.end - last.start))
+    else:
+        cut = cut_header(frame, layout)
+        if cut is not None:
+            found.add((f"{cut.kind}.cut", cut.end - cut.start))
     return tuple(sorted(found))
 
 
-def is_whole(header: Header) -> bool:
-    """Say whether all named fields of a header are there."""
+def cut_header(frame: bytes, layout: list[Header]) -> Header | None:
+    """Return the last header if it is not all there; an option may stand behind it, which it holds."""
+    holders = [header for header in layout if header.kind not in {"option", "ipv4-option"}]
+    if holders and holders[-1].kind in FIELDS and not is_whole(holders[-1], frame):
+        return holders[-1]
+    return None
+
+
+def is_whole(header: Header, frame: bytes) -> bool:
+    """Say whether all named fields of a header are there, and all that an extension header says it has."""
     if header.kind == "eth":
         return True
+    if header.kind in _SIZED:
+        unit, more = (4, 2) if header.kind == "ah" else (8, 1)
+        there = header.end - header.start
+        return there >= 2 and there >= (frame[header.start + 1] + more) * unit
     size = max((offset + size for _, offset, size, _ in FIELDS.get(header.kind, ())), default=0)
     return header.end - header.start >= size
 

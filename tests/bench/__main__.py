@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import device
+import fuzzing
 import kernel
 import model
 import protocol
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 #: Each returns a title, rates, and at times lines that go below them.
 BENCHES: dict[str, Callable[[], tuple[Any, ...]]] = {
-    "twin": twin.measure, "model": model.measure, "kernel": kernel.measure, "protocol": protocol.measure,
+    "twin": twin.measure, "model": model.measure, "kernel": kernel.measure,
+    "fuzz": fuzzing.measure, "protocol": protocol.measure,
     "device": device.measure,
 }
 
