@@ -6,6 +6,7 @@ import itertools
 import json
 import signal
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vnethash.cli.hash_rows import Row, Writer
-    from vnethash.models.capture_reader import Batch, Capture, Engine
+    from vnethash.models.capture_ahead import Engine
+    from vnethash.models.capture_reader import Batch, Capture
     from vnethash.models.capture_totals import Totals
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.readings import Readings
@@ -101,7 +103,7 @@ def choose_engine(
     chosen: str, configuration: Configuration, readings: Readings, files: tuple[str, ...], say: Callable[[str], None]
 ) -> Engine:
     """Return what runs the model: the compiled twin, or CPython where numba is missing or little is to be done."""
-    from vnethash.models.capture_reader import Engine  # noqa: PLC0415
+    from vnethash.models.capture_ahead import Engine  # noqa: PLC0415
 
     if chosen == "python":
         return Engine.interpreted(configuration, readings)
@@ -204,11 +206,11 @@ class _Run:
 def _whole() -> Iterator[None]:
     """Keep Ctrl-C until the end, so that a batch is in the sums and in the file, or in neither."""
     held: list[int] = []
-    try:
-        before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
-    except ValueError:  # not the main thread, to which Ctrl-C would come
-        yield
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # Ctrl-C is ignored, or somebody else's
         return
+    signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
     try:
         yield
     finally:

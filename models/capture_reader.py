@@ -14,20 +14,18 @@ import os
 import stat
 import sys
 import zlib
-from array import array
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from vnethash.models import captures
-from vnethash.models.batch import Answers, Setting, tally
+from vnethash.models.batch import Answers
+from vnethash.models.capture_ahead import Ahead, Engine
 from vnethash.models.captures import BAD, BLOCK, FULL, LONGEST
 from vnethash.spec.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from vnethash.spec.configuration import Configuration
-    from vnethash.spec.readings import Readings
 
 #: Bytes read at once from a pipe.
 WINDOW = 1 << 24
@@ -71,38 +69,6 @@ class Batch(NamedTuple):
     answers: Answers
 
 
-class Engine(NamedTuple):
-    """What answers frames: the functions of `captures.py` as CPython runs them, or compiled, and what they take.
-
-    Attributes:
-        name: "CPython" or "compiled".
-        room: frames that it answers in one go.
-        frames, tally: the functions.
-        setting: their arguments from `types` to `no_queue`.
-        queues: how many queues the table can choose, counted from 0.
-        column: makes an array of `array.array`'s type code and a length.
-        octets: makes of bytes, or of a mapped file, what the functions take.
-    """
-
-    name: str
-    room: int
-    frames: Callable[..., int]
-    tally: Callable[..., int]
-    setting: tuple[Any, ...]
-    queues: int
-    column: Callable[[str, int], Any]
-    octets: Callable[[Any], Any]
-
-    @classmethod
-    def interpreted(cls, configuration: Configuration, readings: Readings) -> Engine:
-        """Return the model run by CPython."""
-        setting = Setting.of(configuration, readings)
-        return cls(
-            "CPython", 1024, captures.frames, tally, setting.arguments(readings), setting.queues(),
-            lambda kind, count: array(kind, [0]) * count, lambda data: data,
-        )
-
-
 class _Interface(NamedTuple):
     link: int
     snap: int
@@ -138,10 +104,13 @@ class Capture:
         self._big = False
         self._header = 0
         self._interfaces: list[_Interface] = []
+        # Parts of a window that is about to be left are not worth it.
+        self._ahead = Ahead(engine, workers=engine.workers if isinstance(self._source, _Mapped) else 1)
         self._begin()
 
     def close(self) -> None:
         """Close the file; arrays that were given out stay valid."""
+        self._ahead.close()
         self._source.close()
 
     def __enter__(self) -> Capture:
@@ -188,26 +157,23 @@ class Capture:
 
     def _read(self, header: int, longest: int, tables: list[Any]) -> tuple[Batch, int]:
         """Answer as many frames as there is room for; return them, and why that ended."""
-        engine = self._engine
-        columns = [engine.column(kind, engine.room) for kind in "qIIHIiB"]
-        state = engine.column("q", 3)
-        count = engine.frames(
-            self._octets, self._at, self._end(), self._big, header, longest, len(self._interfaces), *tables,
-            self.frames + 1, engine.room, state, *engine.setting, *columns,
+        part = self._ahead.part(
+            self._octets, self._at, self._end(), (self._big, header, longest, len(self._interfaces)), tables,
+            self.frames + 1,
         )
-        self._at = int(state[0])
-        self.frames += int(state[2])
+        self._at = part.behind
         for number, one in enumerate(self._interfaces):
-            if tables[3][number]:
+            if part.others[number]:
                 name = LINK_TYPES.get(one.link, f"link type {one.link}")
-                self.others[name] = self.others.get(name, 0) + int(tables[3][number])
-                tables[3][number] = 0
-        numbers, captured, wire, *answers = (column[:count] for column in columns)
-        return Batch(numbers, captured, wire, Answers(*answers)), int(state[1])
+                self.others[name] = self.others.get(name, 0) + int(part.others[number])
+        numbers, captured, wire, *answers = part.columns
+        self.frames += part.seen
+        return Batch(numbers, captured, wire, Answers(*answers)), part.why
 
     def _tables(self) -> list[Any]:
-        """Return link types, snapshot lengths, check sequences and counts, by interface."""
-        tables = [self._engine.column("q", max(1, len(self._interfaces))) for _ in range(4)]
+        """Return link types, snapshot lengths and check sequences, by interface."""
+        self._ahead.forget()
+        tables = [self._engine.column("q", max(1, len(self._interfaces))) for _ in range(3)]
         for number, one in enumerate(self._interfaces):
             tables[0][number], tables[1][number], tables[2][number] = one
         return tables
@@ -296,6 +262,7 @@ class Capture:
         at = self._source.more(self._at)
         if at is not None:
             self._at = at
+            self._ahead.forget()
             self._octets = self._engine.octets(self._source.data)
             return True
         self.left = self._end() - self._at

@@ -11,7 +11,8 @@ from vnethash.spec.configuration import report_name
 from vnethash.spec.constants import Report
 
 if TYPE_CHECKING:
-    from vnethash.models.capture_reader import Batch, Engine
+    from vnethash.models.capture_ahead import Engine
+    from vnethash.models.capture_reader import Batch
     from vnethash.spec.configuration import Configuration
 
 _LABELS = 16

@@ -25,6 +25,9 @@ LONGEST = 262144
 #: The link type whose frames are hashed.
 ETHERNET = 1
 
+#: So many records in a row are no accident.
+CHAIN = 6
+
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE = 1
 OBSOLETE_PACKET = 2
@@ -132,13 +135,49 @@ def pcapng_block(data: bytes, at: int, end: int, big: bool, snap: int, interface
     return Record(FULL, at + block, False, 0, 0, 0, 0)
 
 
+def guess(data: bytes, at: int, end: int, big: bool, header: int, longest: int) -> int:
+    """Return where behind offset `at` a record or block may well begin, `end` if that is nowhere near.
+
+    Some in a row must look like one. Nothing rests on it: a guess that is wrong is not met by the one before it.
+    """
+    step = 1
+    if header == 0:
+        step = 4
+        at = (at + 3) & ~3
+    last = min(at + LONGEST, end)
+    found = end
+    while found == end and at < last:
+        p = at
+        links = 0
+        looking = True
+        while looking:
+            size = 0
+            if header == 0:
+                if p + 12 <= end:
+                    size = four_bytes(data, p + 4, big)
+                    if size < 12 or size & 3 != 0 or p + size > end or four_bytes(data, p + size - 4, big) != size:
+                        size = 0
+            elif p + header <= end and four_bytes(data, p + 4, big) < 1000000000:
+                captured = four_bytes(data, p + 8, big)
+                original = four_bytes(data, p + 12, big)
+                if captured <= longest and captured <= original <= LONGEST and original != 0:
+                    size = header + captured
+            p = p + size
+            links = links + 1
+            looking = size != 0 and links < CHAIN and p < end
+            if size != 0 and not looking:
+                found = at
+        at = at + step
+    return found
+
+
 def frames(
-    data: bytes, at: int, end: int, big: bool, header: int, longest: int, interfaces: int, links: I64, snaps: I64,
-    checks: I64, others: I64, first: int, room: int, state: I64, types: int, tunnels: int, readings: Readings,
-    keys: U32, rows: I64, table: I32, no_queue: int, numbers: I64, captured: U32, wire: U32, report: U16, value: U32,
-    queue: I32, rule: U8,
+    data: bytes, at: int, stop: int, end: int, big: bool, header: int, longest: int, interfaces: int, links: I64,
+    snaps: I64, checks: I64, others: I64, first: int, room: int, state: I64, types: int, tunnels: int,
+    readings: Readings, keys: U32, rows: I64, table: I32, no_queue: int, numbers: I64, captured: U32, wire: U32,
+    report: U16, value: U32, queue: I32, rule: U8,
 ) -> int:
-    """Answer the frames of a capture from offset `at` on, and return how many rows were filled.
+    """Answer the frames of a capture from offset `at` on that begin before `stop`; return how many rows were filled.
 
     `header` is the size of a record header of a pcap file, and 0 for a pcapng section. For each interface, of which a
     pcap file has one, `links` has the link type, `snaps` the snapshot length (0 for none), `checks` the bytes of the
@@ -149,7 +188,7 @@ def frames(
     count = 0
     seen = 0
     why = FULL
-    while why == FULL and seen < room:
+    while why == FULL and seen < room and at < stop:
         if header != 0:
             record = pcap_record(data, at, end, big, header, longest)
         else:

@@ -41,7 +41,7 @@ _MODULES = (packet, link, transport, chain, options, ipv4, ipv6, tunnel, select,
 _SHARED = ("network", "dissect", "decide", "decide_inner", "table_index")
 #: What Python calls: with a wrapper each, under the function's own name.
 _ENTRIES = ("batch_batch",)
-_CAPTURE_ENTRIES = ("captures_frames", "batch_tally")
+_CAPTURE_ENTRIES = ("captures_frames", "captures_guess", "batch_tally")
 #: Called where a packet may be encapsulated, which is seldom: not worth being there more than once.
 _APART = ("reference_decide_inner",)
 
@@ -86,7 +86,9 @@ def source(readings: Readings | None = None) -> str:
 _HEAD = '''"""Generated from vnethash.models by vnethash.models.compiled_source, not to be edited."""
 
 from collections import namedtuple
-from numba import bool_, int32, int64, njit, types, uint8, uint16, uint32, uint64
+from numba import bool_, config, int32, int64, njit, types, uint8, uint16, uint32, uint64
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 apart = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, _nrt=False)
 plain = njit(
@@ -95,6 +97,26 @@ plain = njit(
 entry = njit(nogil=True, cache=True)
 octets = types.Array(types.uint8, 1, "C", readonly=True)
 numbers = int64[::1]
+
+
+def part(data, start, stop):
+    """Return bytes that are known to lie in the data; a slice would hold both ends against its length."""
+    return data[start:stop]
+
+
+def part_compiled(typing_context, data, start, stop):
+    def generate(context, builder, signature, arguments):
+        make = context.make_array(signature.return_type)
+        whole, result = make(context, builder, arguments[0]), make(context, builder)
+        length = builder.sub(arguments[2], arguments[1])
+        begin = builder.gep(whole.data, [arguments[1]])
+        populate_array(result, begin, [length], [whole.itemsize], whole.itemsize, whole.meminfo, whole.parent)
+        return result._getvalue()
+    return data(data, start, stop), generate
+
+
+if not config.DISABLE_JIT:
+    part = intrinsic(part_compiled)
 
 
 def compile_all():
@@ -265,9 +287,12 @@ class _Translator(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """Read all integers as 64 bits; no index is negative, so that none has to be held against 0."""
         self.generic_visit(node)
-        of_array = isinstance(node.value, ast.Name) and node.value.id in self._arrays
-        if not of_array or isinstance(node.slice, ast.Slice):
+        if not (isinstance(node.value, ast.Name) and node.value.id in self._arrays):
             return node
+        if isinstance(node.slice, ast.Slice):
+            assert node.slice.lower is not None
+            assert node.slice.upper is not None
+            return ast.Call(ast.Name("part", ast.Load()), [node.value, node.slice.lower, node.slice.upper], [])
         if not isinstance(node.slice, ast.Constant):
             node.slice = ast.Call(ast.Name("uint64", ast.Load()), [node.slice], [])
         if isinstance(node.ctx, ast.Store):

@@ -35,7 +35,9 @@ def best(work: Callable[[], object], count: int, rounds: int = ROUNDS) -> float:
     return count / fastest
 
 
-def in_turn(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def in_turn(
+    works: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.thread_time
+) -> dict[str, list[float]]:
     """Return the seconds of this thread that each took in each round, one behind the other, after one that warms up.
 
     A thread's own seconds do not count what others on the machine do meanwhile, and what slows all slows all alike.
@@ -43,10 +45,10 @@ def in_turn(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str,
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name, work in works.items():
-            begun = time.thread_time()
+            begun = clock()
             work()
             if number:
-                seconds[name].append(time.thread_time() - begun)
+                seconds[name].append(clock() - begun)
     return seconds
 
 

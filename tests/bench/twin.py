@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from vnethash.models.capture_ahead import Engine
 
 HERE = Path(__file__).parent
 #: Different frames, more than a branch predictor learns; a million of them in the file.
@@ -124,14 +127,15 @@ def from_pcap(folder: Path, frames: list[bytes], plain: Plain, notes: list[str])
         for _ in range(IN_FILE // FRAMES):
             file.write(part)
     tables = byte_tables(Configuration().key)
-    twin = engine(Configuration(), Readings())
+    threads = engine(Configuration(), Readings())
+    twin = threads._replace(workers=1)
 
     def in_c() -> Any:
         with path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return plain.pcap(numpy.frombuffer(mapped, dtype=numpy.uint8), IN_FILE)
 
-    def by_twin() -> Totals:
+    def by_twin(twin: Engine = twin) -> Totals:
         totals = Totals()
         with Capture(str(path), twin) as capture:
             for batch in capture.batches():
@@ -153,6 +157,9 @@ def from_pcap(folder: Path, frames: list[bytes], plain: Plain, notes: list[str])
         C: (in_c, IN_FILE), TWIN: (by_twin, IN_FILE), DPKT: (by_dpkt, BY_DPKT), SCAPY: (by_scapy, BY_SCAPY),
     })
     notes.extend(more)
+    walls = in_turn({"one": by_twin, "all": lambda: by_twin(threads)}, ROUNDS, time.perf_counter)
+    times = ratio(walls["one"], walls["all"])
+    notes.append(f"from a pcap: {threads.workers} threads are {times:.2f} times as fast as one, on the clock")
     return rates
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import capture_files as made
 import pytest
 import random_frames
-from vnethash.models.capture_reader import Batch, Capture, Engine
+from vnethash.models import capture_ahead
+from vnethash.models.capture_ahead import Engine
+from vnethash.models.capture_reader import Batch, Capture
 from vnethash.models.capture_totals import Totals, most_entropy
 from vnethash.models.reference import outcome
 from vnethash.spec.configuration import Configuration
@@ -101,6 +103,62 @@ def test_a_pcapng_of_many_sections_interfaces_and_kinds_of_block_is_answered_as_
     assert capture.frames == 66 * len(orders)
     numbers = [number + number // 10 + 1 for number in range(60)]
     assert column(batches, "numbers") == [66 * k + number for k in range(len(orders)) for number in numbers]
+
+
+@pytest.mark.parametrize("stride", [64, 500, 4096])
+def test_threads_ahead_change_no_answer_wherever_parts_begin(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, stride: int
+) -> None:
+    monkeypatch.setattr(capture_ahead, "STRIDE", stride)
+    taken: list[int] = []
+    answer = capture_ahead.Ahead._guessed
+
+    def guessed(self: Any, octets: Any, number: int, *rest: Any) -> Any:
+        part = answer(self, octets, number, *rest)
+        taken.append(part.at if part else -1)
+        return part
+
+    monkeypatch.setattr(capture_ahead.Ahead, "_guessed", guessed)
+    several = engine._replace(workers=3, room=50)
+    # Frames that are captures themselves: places that look like a record and are none.
+    traps = [made.pcap([b"x" * 20] * 8), bytes(2) + b"".join(made.enhanced(b"y" * 9) for _ in range(9))]
+    frames = [frame for number, frame in enumerate(FRAMES * 3) for frame in (frame, traps[number % 2])]
+    path = tmp_path / "a"
+    for content in (
+        made.pcap(frames), made.section() + made.interface() + b"".join(map(made.enhanced, frames)),
+        made.pcap(frames)[:-3],
+    ):
+        path.write_bytes(content)
+        capture, batches = read(path, several)
+        assert answers(batches) == expected(frames)[: capture.frames]
+        assert column(batches, "numbers") == list(range(1, capture.frames + 1))
+        assert capture.frames == len(frames) - (capture.left != 0)
+    assert taken
+    path.write_bytes(b"".join(mixed(big=big) for big in (False, True, False)))
+    capture, batches = read(path, several)
+    assert answers(batches) == expected(FRAMES) * 3
+    assert capture.others == {"LINUX_SLL": 18}
+
+
+def test_most_beginnings_of_records_are_guessed_right(engine: Engine) -> None:
+    many = FRAMES * 20
+    section = made.section() + made.interface()
+    records = [made.pcap([frame], big=True)[24:] for frame in many]
+    blocks = [made.enhanced(frame) for frame in many]
+    for head, parts, form in (
+        (made.pcap([], big=True), records, (True, 16, 262144)), (section, blocks, (False, 0, 0))
+    ):
+        content = head + b"".join(parts)
+        begins = [len(head)]
+        for part in parts:
+            begins.append(begins[-1] + len(part))
+        right = 0
+        places = range(4096, len(content) - 4096, 4096)
+        for place in places:
+            guessed = engine.guess(engine.octets(content), place, len(content), *form)
+            right += guessed == min(begin for begin in begins if begin >= place)
+        assert right > 0.9 * len(places)
+    assert engine.guess(engine.octets(bytes(9999)), 0, 9999, False, 16, 262144) == 9999
 
 
 def test_scapy_and_python_pcapng_find_the_same_frames(tmp_path: Path) -> None:
