@@ -76,6 +76,8 @@ def _hash_config(kit: Kit) -> Iterator[Script]:
                   Command(CTRL_MQ, CTRL_MQ_HASH_CONFIG, data + b"\x55" * 8), *hashed)
     yield _script(kit, "hash-unnegotiated", "HASH_CONFIG with neither RSS nor HASH_REPORT: is it refused?",
                   ("HCF-1", "HC-1"), before, *probe(Looks.QUEUE), features=kit.features.queues, base="")
+    yield _script(kit, "hash-unreported", "HASH_CONFIG with RSS and without HASH_REPORT: is it refused?",
+                  ("HCF-1", "HC-1"), before, *probe(Looks.QUEUE), features=kit.features.rss, base="")
 
 
 def _beside_rss(kit: Kit) -> Iterator[Script]:

@@ -227,7 +227,7 @@ def _key(state: State, key: bytes, readings: DeviceReadings) -> bytes:
 
 def _hash_config(state: State, data: bytes, traits: Traits, readings: DeviceReadings) -> Transition:
     """Types and key of hash reports (HCF-2 to HCF-7)."""
-    if not state.has(RSS) and not state.has(HASH_REPORT):
+    if not state.has(HASH_REPORT):
         if readings.hash_config_unnegotiated == r.HashConfigUnnegotiated.UNSPECIFIED:
             return _take(state._replace(vague=True), "HCF-1")
         return _refuse(_left(state, readings.refused_hash_config), "HCF-1")

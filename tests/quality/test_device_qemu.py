@@ -1,4 +1,4 @@
-"""The control suite on the device of the installed QEMU: what it finds, how it judges it, and that witnesses replay."""
+"""The control suite on QEMU's device, the installed one and 10.0: what it finds, how it judges it, what replays."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import needs
 import pytest
 from vnethash.conformance.check import check
-from vnethash.conformance.device.control import Control
+from vnethash.conformance.device.control import NOT_ALONE, Control
 from vnethash.conformance.replay import replay
 from vnethash.conformance.report import ReportWriter, draw_all, read_report
 from vnethash.targets.devices import open_device
-from vnethash.targets.qemu.versions import find_binary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from vnethash.conformance.report import Report
     from vnethash.targets.base import Target
 
-NAME = "qemu:,sockets"
+#: The target, and what it needs of the machine.
+NAMES = {"qemu:,sockets": ("qemu", "cc"), "qemu:10.0,sockets": ("qemus", "cc")}
 
 #: What QEMU does in every version that was seen: against the text, and by another reading of it.
 DEFECTS = {"num-buffers", "max-tx-vq"}
@@ -39,25 +39,28 @@ def no_target(name: str) -> Target:
     raise AssertionError(f"{name}: no packet suite is asked for")
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    needs.require("qemu", "cc")
+@pytest.fixture(scope="module", params=NAMES)
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    needs.require(*NAMES[request.param])
     folder: Path = tmp_path_factory.mktemp("qemu-control")
     clock = (f"2026-01-01T00:00:{second:02}Z" for second in itertools.count())
     with ReportWriter(folder) as writer:
-        check([NAME], "control", [], no_target, writer.write, now=lambda: next(clock), control=Control(open_device))
+        control = Control(open_device)
+        check([request.param], "control", [], no_target, writer.write, now=lambda: next(clock), control=control)
     draw_all(folder)
     return read_report(folder)
 
 
-def version() -> tuple[int, ...]:
-    return tuple(int(part) for part in find_binary().version.split(".")[:2])
+def is_old(report: Report) -> bool:
+    record = report.targets[0].record
+    assert record is not None
+    return tuple(int(part) for part in record.implementation["version"].split(".")[:2]) < (9, 1)
 
 
 def test_qemu_departs_from_the_text_where_it_is_known_to_and_nowhere_else(report: Report) -> None:
     (target,) = report.targets
     assert target.conclusion == "deviates"
-    expected = DEFECTS | (OLD_DEFECTS if version() < (9, 1) else set())
+    expected = DEFECTS | (OLD_DEFECTS if is_old(report) else set())
     accused = {finding.question for finding in target.findings if finding.cause != "reading"}
     assert accused == expected, [(one.id, one.cause, one.effect) for one in target.findings if one.cause != "reading"]
     assert all(finding.cause == "defect" for finding in target.findings if finding.question in expected)
@@ -78,7 +81,7 @@ def test_each_departure_names_its_clauses_and_shows_it_in_few_steps(report: Repo
     assert {"RSS-D4", "RSS-9"} <= set(found["max-tx-vq"].clauses)
     assert len(found["num-buffers"].witness.sequence) == 2
     assert len(found["max-tx-vq"].witness.sequence) == 3
-    if version() < (9, 1):
+    if is_old(report):
         assert {"HCF-5"} <= set(found["reset-hashing"].clauses)
         assert [step.do for step in found["reset-hashing"].witness.sequence] == [
             "negotiate", "command", "negotiate", "packet",
@@ -92,6 +95,10 @@ def test_each_departure_names_its_clauses_and_shows_it_in_few_steps(report: Repo
 
 def test_every_witness_replays_on_a_new_qemu_and_is_fixed_on_the_model(report: Report) -> None:
     for finding in report.findings:
+        if finding.witness.reason == NOT_ALONE:
+            # Bytes that QEMU leaves as they are in a buffer show only after other packets.
+            assert finding.question == "header-padding"
+            continue
         assert replay(finding, no_target, open_device).verdict == "still there", finding.id
         answer = replay(finding, no_target, lambda _: open_device("model:literal"))
         assert answer.verdict == "fixed", (finding.id, answer.words)

@@ -1,0 +1,163 @@
+"""The state machine of a device, rule by rule, and what is allowed of a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from vnethash.conformance.device.script import Kit, arp, hash_config, pairs_set, rss_config, tcp4, tunnel_set
+from vnethash.models.device import state as s
+from vnethash.models.device.allowed import allowed_steps, literal, offered_readings
+from vnethash.models.device.matching import wrong
+from vnethash.models.device.state import (
+    ANY,
+    BELOW,
+    Acked,
+    Arrival,
+    Bounds,
+    Command,
+    Looks,
+    Negotiate,
+    Negotiated,
+    Packet,
+    Reset,
+    State,
+    Traits,
+)
+from vnethash.spec.clauses import load
+from vnethash.spec.commands import RqId
+from vnethash.spec.constants import CTRL_MQ, CTRL_MQ_RSS_CONFIG
+from vnethash.targets.device import Limits, Reception
+from vnethash.targets.device_model import EVERYTHING
+
+if TYPE_CHECKING:
+    from vnethash.models.device.state import Answer, Step
+
+KIT = Kit(EVERYTHING)
+BOTH, REPORT = Negotiate(KIT.features.both), Negotiate(KIT.features.report)
+TCP, ARP = Packet(tcp4()), Packet(arp())
+
+
+def answers(*steps: Step) -> list[Answer]:
+    return [one.answer for one in literal(steps, EVERYTHING)]
+
+
+def test_types_key_and_table_of_rss_config_are_in_use_from_the_next_packet_on() -> None:
+    *_, tcp, other = answers(BOTH, rss_config(KIT.rss()), TCP, ARP)
+    assert tcp == Arrival(2, 0x51CCC178, 1)
+    assert other == Arrival(0, 0, 3)
+
+
+def test_before_the_first_command_nothing_is_hashed_and_all_goes_to_the_first_queue() -> None:
+    assert answers(BOTH, TCP)[-1] == answers(REPORT, TCP)[-1] == Arrival(0, 0, 0)
+
+
+def test_a_reset_forgets_everything() -> None:
+    transitions = literal((BOTH, rss_config(KIT.rss()), tunnel_set(0x80), Reset()), EVERYTHING)
+    assert transitions[-1].state == State()
+
+
+def test_automatic_steering_may_use_any_of_its_queues_and_reports_go_on() -> None:
+    *_, tcp = answers(REPORT, hash_config(KIT.types), pairs_set(3), TCP)
+    assert tcp == Arrival(2, 0x51CCC178, BELOW, 3)
+
+
+@pytest.mark.parametrize(
+    ("features", "accepted"),
+    [
+        (s.RSS, False), (s.HASH_REPORT, True), (s.CTRL_VQ | s.RSS, True), (s.CTRL_VQ | s.HASH_TUNNEL, False),
+        (s.CTRL_VQ | s.HASH_TUNNEL | s.HASH_REPORT, True), (s.CTRL_VQ | s.RSS_CONTEXT, False),
+        (s.CTRL_VQ | s.RSS | s.RSS_CONTEXT, True), (0, True),
+    ],
+)
+def test_features_need_those_that_they_require(features: int, accepted: bool) -> None:
+    assert answers(Negotiate(s.VERSION_1 | features)) == [Negotiated(accepted)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "ok"),
+    [
+        ({}, True), ({"hash_types": 0x200}, False), ({"max_tx_vq": 0}, True), ({"hash_key_data": bytes(41)}, False),
+        ({"hash_key_data": bytes(3)}, True), ({"hash_key_data": b""}, True),
+        ({"indirection_table": (RqId(0),) * 3}, False), ({"indirection_table": (RqId(0),) * 256}, False),
+        ({"indirection_table": (RqId(4),)}, False), ({"indirection_table": (RqId(1, 1),)}, False),
+        ({"unclassified_queue": RqId(4)}, False), ({"indirection_table": (RqId(3),) * 128}, True),
+    ],
+)
+def test_what_the_literal_device_takes_of_rss_config(changes: dict[str, object], ok: bool) -> None:
+    assert answers(BOTH, rss_config(KIT.rss(**changes)))[-1] == Acked(ok)
+
+
+def test_a_refused_command_leaves_everything_and_what_is_lost_is_a_reading() -> None:
+    configured = literal((BOTH, rss_config(KIT.rss())), EVERYTHING)[-1].state
+    short = Command(CTRL_MQ, CTRL_MQ_RSS_CONFIG, b"\x01")
+    found = list(allowed_steps(configured, short, EVERYTHING, offered_readings(defects=False)))
+    refused = [one.state for one, _ in found if one.answer == Acked(ok=False)]
+    assert configured in refused
+    assert any(not state.configured and state.features for state in refused)
+    assert any(state.vague for state in refused)
+    fields = {name for _, when in found for name, _ in when}
+    assert {"truncated_command", "refused_rss_config"} <= fields
+
+
+def test_a_short_key_takes_the_place_of_the_whole_key_or_of_its_beginning() -> None:
+    steps = (REPORT, hash_config(KIT.types, b"\xff" * 40), hash_config(KIT.types, b"\x00" * 4))
+    before = literal(steps[:2], EVERYTHING)[-1].state
+    keys = {
+        one.state.key for one, _ in allowed_steps(before, steps[2], EVERYTHING, offered_readings(defects=False))
+        if one.answer == Acked(ok=True)
+    }
+    assert keys == {bytes(4), bytes(4) + b"\xff" * 36}
+
+
+def test_every_clause_that_the_machine_names_exists() -> None:
+    import re
+    from pathlib import Path
+
+    from vnethash.models.device import machine
+
+    folder = Path(machine.__file__).parent
+    text = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
+    named = set(re.findall(r'"([A-Z]+-[A-Z]?\d+)"', text))
+    assert len(named) > 20
+    assert named <= load().keys()
+
+
+def reception(queue: int = 1, report: int = 2, value: int = 5, buffers: int = 1) -> Reception:
+    header = bytes(10) + buffers.to_bytes(2, "little") + value.to_bytes(4, "little") + report.to_bytes(2, "little")
+    return Reception(queue, header + bytes(2), tcp4(), buffers)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen", "kind"),
+    [
+        (Arrival(2, 5, 1), reception(), ""), (Arrival(2, 5, 0), reception(), "queue"),
+        (Arrival(2, 6, 1), reception(), "value"), (Arrival(0, 0, 1), reception(), "hashed"),
+        (Arrival(1, 5, 1), reception(), "report"), (Arrival(1, 5, 1), reception(report=0), "unhashed"),
+        (Arrival(2, 5, 1), None, "lost"), (Arrival(ANY, ANY, BELOW, 2), reception(), ""),
+        (Arrival(ANY, ANY, BELOW, 1), reception(), "queue"), (Arrival(buffers=1), reception(buffers=0), "num-buffers"),
+        (Arrival(buffers=ANY), reception(buffers=3), ""), (Arrival(size=12), reception(), "header"),
+        (Negotiated(accepted=True), True, ""), (Negotiated(accepted=False), True, "features-accepted"),
+        (Acked(ok=True), 0, ""), (Acked(ok=True), 1, "refused"), (Acked(ok=False), 0, "accepted"),
+        (Acked(ok=False), 2, "ack"), (Acked(ok=False), -1, "no-ack"),
+        (Bounds(s.RSS), Limits(4, 40, 128, 0), ""), (Bounds(s.RSS), Limits(4, 39, 128, 0), "CFG-10"),
+        (Bounds(s.RSS), Limits(4, 40, 127, 0), "CFG-11"), (Bounds(s.MQ), Limits(0, 0, 0, 0), "CFG-9"),
+    ],
+)
+def test_what_is_wrong_with_an_answer(answer: Answer, seen: object, kind: str) -> None:
+    fault = wrong(answer, seen, tcp4())  # type: ignore[arg-type]
+    assert (fault.kind if fault else "") == kind
+
+
+def test_parts_that_a_packet_is_not_there_for_are_not_judged() -> None:
+    *_, queue = answers(BOTH, rss_config(KIT.rss()), Packet(tcp4(), Looks.QUEUE))
+    assert wrong(queue, reception(report=9, value=7)) is None
+    *_, size = answers(BOTH, rss_config(KIT.rss()), Packet(tcp4(), Looks.SIZE))
+    assert wrong(size, reception(queue=0), tcp4()) is None
+
+
+def test_a_device_without_queues_to_choose_from_is_modelled_too() -> None:
+    small = Traits(s.VERSION_1 | s.CTRL_VQ | s.RSS, pairs=1, table=128)
+    kit = Kit(small)
+    found = literal((Negotiate(kit.features.rss & small.offered), rss_config(kit.rss()), TCP), small)
+    assert found[-1].answer == Arrival(None, None, 0)
