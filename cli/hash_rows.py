@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 from vnethash.spec.configuration import report_name
 from vnethash.spec.errors import UsageError
@@ -26,21 +26,16 @@ _DTYPE = [
 _HEADER = 256
 
 
-class Row(NamedTuple):
-    """One frame and its answer; `value` is 0 where nothing was hashed, `queue` is -1 where there is none."""
-
-    frame: int
-    report: int
-    value: int
-    queue: int
-    captured: int
-    wire: int
+#: One frame and its answer, in the columns below; the value is 0 where nothing was hashed, the queue -1 where none is.
+Row = tuple[int, int, int, int, int, int]
+_COLUMNS = ("frame", "report", "value", "queue", "captured", "wire")
 
 
 def rows(batch: Batch) -> Iterator[Row]:
     """Return the rows of a batch."""
     columns = (batch.numbers, *batch.answers[:3], batch.captured, batch.wire)
-    return map(Row._make, zip(*(column.tolist() for column in columns), strict=True))
+    numbers, report, value, queue, captured, wire = (column.tolist() for column in columns)
+    return zip(numbers, report, value, queue, captured, wire, strict=True)
 
 
 def condition(texts: tuple[str, ...]) -> Callable[[Row], bool] | None:
@@ -56,7 +51,7 @@ def condition(texts: tuple[str, ...]) -> Callable[[Row], bool] | None:
         except ValueError:
             hint = f"reports are {', '.join(_NAMES[:10])}" if name == "report" else "a whole number, 0x... for hex"
             raise UsageError(f"--where {text!r}: no {name} {word!r}", hint=hint) from None
-        tests.append((Row._fields.index(name), wanted, operator == "=="))
+        tests.append((_COLUMNS.index(name), wanted, operator == "=="))
     if not tests:
         return None
     return lambda row: all((row[place] == wanted) is equal for place, wanted, equal in tests)
@@ -64,10 +59,11 @@ def condition(texts: tuple[str, ...]) -> Callable[[Row], bool] | None:
 
 def line(row: Row) -> str:
     """Return a row for people: number, report, value, queue, and what is missing of the frame."""
-    value = f"0x{row.value:08x}" if row.report else "-"
-    queue = str(row.queue) if row.queue >= 0 else "-"
-    cut = f"  cut: {row.captured} of {row.wire} bytes" if row.captured < row.wire else ""
-    return f"{row.frame:>9}  {_NAMES[row.report]:9} {value:10} {queue:>5}{cut}"
+    frame, report, value, queue, captured, wire = row
+    shown = f"0x{value:08x}" if report else "-"
+    steered = str(queue) if queue >= 0 else "-"
+    cut = f"  cut: {captured} of {wire} bytes" if captured < wire else ""
+    return f"{frame:>9}  {_NAMES[report]:9} {shown:10} {steered:>5}{cut}"
 
 
 #: Stands above lines.
@@ -116,26 +112,25 @@ class Writer:
     def _csv(self, number: int, name: str, chosen: Iterator[Row]) -> bytes:
         if any(letter in name for letter in ',"\n\r'):
             name = '"' + name.replace('"', '""') + '"'
-        lines = []
-        for frame, report, value, queue, captured, wire in chosen:
-            shown = f"0x{value:08x}" if report else ""
-            steered = queue if queue >= 0 else ""
-            lines.append(f"{name},{frame},{_NAMES[report]},{shown},{steered},{captured},{wire}\n")
-        return "".join(lines).encode(errors="surrogateescape")
+        names = [f",{word}," for word in _NAMES]
+        return "".join([
+            f"{name},{frame}{names[report]}{f'0x{value:08x}' if report else ''},{queue if queue >= 0 else ''},"
+            f"{captured},{wire}\n"
+            for frame, report, value, queue, captured, wire in chosen
+        ]).encode(errors="surrogateescape")
 
     def _jsonl(self, number: int, name: str, chosen: Iterator[Row]) -> bytes:
         quoted = json.dumps(name)
-        lines = []
-        for frame, report, value, queue, captured, wire in chosen:
-            lines.append(
-                f'{{"file":{quoted},"frame":{frame},"report":"{_NAMES[report]}",'
-                f'"value":{value if report else "null"},"queue":{queue if queue >= 0 else "null"},'
-                f'"captured":{captured},"wire":{wire}}}\n'
-            )
-        return "".join(lines).encode()
+        return "".join([
+            f'{{"file":{quoted},"frame":{frame},"report":"{_NAMES[report]}",'
+            f'"value":{value if report else "null"},"queue":{queue if queue >= 0 else "null"},'
+            f'"captured":{captured},"wire":{wire}}}\n'
+            for frame, report, value, queue, captured, wire in chosen
+        ]).encode()
 
     def _npy(self, number: int, name: str, chosen: Iterator[Row]) -> bytes:
-        return b"".join(_ROW.pack(number, *row) for row in chosen)
+        pack = _ROW.pack
+        return b"".join([pack(number, *row) for row in chosen])
 
     def _npy_header(self) -> bytes:
         """Return the header of numpy's format, version 1.0; its size does not depend on the number of rows."""

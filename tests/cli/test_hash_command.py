@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 from vnethash.cli import hash as command
-from vnethash.cli.hash_rows import Row, condition
+from vnethash.cli.hash_rows import condition
 from vnethash.cli.main import run
 from vnethash.models.reference import outcome
 from vnethash.spec.configuration import Configuration, report_name
@@ -109,7 +109,7 @@ def test_only_frames_that_are_wanted_are_shown_and_written(capsys, tmp_path, cap
     assert [int(line.split(",")[1]) for line in output.read_text().splitlines()[1:]] == none
     assert out.count(" NONE ") == len(none)
     assert "50 frames" in out
-    row = Row(3, 2, 0xABCD, 7, 60, 60)
+    row = (3, 2, 0xABCD, 7, 60, 60)
     for text, holds in (("queue==7", True), ("queue != 7", False), ("value==0xabcd", True), ("frame==4", False)):
         test = condition((text,))
         assert test is not None
