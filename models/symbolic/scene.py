@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from vnethash.models.ipv4 import source_route
+from vnethash.models.options import Address, home_address, plain_home
 from vnethash.models.packet import Selection
 from vnethash.models.reference import NEGOTIATED, decide
-from vnethash.models.symbolic.terms import Graph, Value
-from vnethash.models.symbolic.translate import Frame, Row, Translator
+from vnethash.models.symbolic.terms import Graph, Term, Value, high, key, low
+from vnethash.models.symbolic.translate import Frame, Log, Row, Thing, Translator
 from vnethash.spec.constants import ALL_HASH_TYPES, ALL_TUNNEL_TYPES
 from vnethash.spec.questions import load_questions
 from vnethash.spec.readings import Readings
@@ -30,6 +33,29 @@ def enough_turns(most: int) -> dict[str, int]:
     }
 
 
+#: The walks through options, and the questions that `home_address` asks; the others ask none.
+_WALKS: tuple[FunctionType, ...] = (home_address, plain_home, source_route)  # type: ignore[assignment]
+WALK_QUESTIONS = frozenset({
+    "home_alignment", "home_length", "home_overrun", "home_repeated", "home_type", "option_limit", "option_overrun",
+    "option_walk_end",
+})
+
+
+def _asked_in_walk(readings: Row) -> set[str]:
+    """Return the questions that a walk through options may ask under readings, which may be unknown.
+
+    Each turn does the same from any place; two of them show all but what only a count of options asks.
+    """
+    graph = Graph()
+    values: list[Value] = []
+    for name, value in zip(Readings._fields, readings.values, strict=True):
+        values.append(graph.integer(name, low(value), high(value)) if isinstance(value, Term) else value)  # type: ignore[arg-type]
+    translator = Translator(graph, {"options.home_address": 2})
+    places = [graph.integer(name, 14, 1 << 16) for name in ("header", "size", "end")]
+    translator.call(cast("FunctionType", home_address), Frame(1 << 16), *places, Row(Readings, tuple(values)))
+    return {"option_limit", *translator.log.asked}
+
+
 LENGTH, TYPES, HAS_TUNNELS, TUNNELS = "length", "types", "negotiated", "tunnels"
 
 
@@ -45,6 +71,8 @@ class Scene:
         tunnels: what `enabled_tunnels` returns (0: not negotiated), None for unknown.
         frame_reads: whether reads outside the frame are recorded.
         known: bytes of the frame that are given, by offset.
+        walks: whether the walks through options are translated. If not, they return anything that they might, for
+            any number of options: then what is false is false, but what seems possible may not be.
     """
 
     most: int
@@ -54,12 +82,15 @@ class Scene:
     tunnels: int | None = 0
     frame_reads: bool = False
     known: Mapping[int, int] = field(default_factory=dict)
+    walks: bool = True
 
     def __post_init__(self) -> None:
         self.graph = Graph(self.known)
+        self._walked: dict[object, int] = {}
         self.length: Value = self.graph.integer(LENGTH, self.least, self.most)
         turns = {**enough_turns(self.most), **self.turns}
-        self.translator = Translator(self.graph, turns, frame_reads=self.frame_reads)
+        opaque = {} if self.walks else {walk: partial(self._anything, walk.__name__) for walk in _WALKS}
+        self.translator = Translator(self.graph, turns, frame_reads=self.frame_reads, opaque=opaque)
         self.type_bits: Value = self.graph.integer(TYPES, 0, ALL_HASH_TYPES) if self.types is None else self.types
         self.tunnel_bits: Value = self.tunnels or 0
         if self.tunnels is None:
@@ -84,6 +115,22 @@ class Scene:
         assert isinstance(row, Row)
         assert row.kind is Selection
         return row
+
+    def _anything(self, walk: str, graph: Graph, arguments: tuple[Thing, ...]) -> tuple[Thing, Log]:
+        """Return what a walk through options may return, an offset in the frame and a refusal, and may ask.
+
+        The same for the same place, whatever the readings: those that a walk asks for must be the same in the whole
+        scene. The events that a walk would return are looked at nowhere.
+        """
+        place = tuple(key(argument) for argument in arguments if not isinstance(argument, Row | Frame))
+        number = self._walked.setdefault((walk, *place), len(self._walked))
+        offset = graph.integer(f"{walk}.{number}", 0, self.most)
+        if walk != home_address.__name__:
+            return offset, Log()
+        refused = graph.truth(f"refused.{number}")
+        readings = arguments[-1]
+        assert isinstance(readings, Row)
+        return Row(Address, (offset, refused, 0)), Log(asked=dict.fromkeys(_asked_in_walk(readings), True))
 
     def octet(self, offset: Value) -> Value:
         """Return a byte as `reference.hash_input` does: 0 behind the end of the frame."""

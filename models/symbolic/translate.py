@@ -19,7 +19,7 @@ from vnethash.models.symbolic.terms import Graph, Term, Value, is_boolean, key, 
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Row(NamedTuple):
@@ -64,7 +64,8 @@ class Translator:
     """Translates calls into terms of one graph.
 
     `unroll` bounds loops, by function as in "options.home_address"; others have `iterations`. `frame_reads` says
-    whether reads are watched.
+    whether reads are watched. The functions of `opaque` are not run: what stands there says in their place what they
+    return and log, for the graph and the arguments of a call.
     """
 
     graph: Graph
@@ -72,6 +73,7 @@ class Translator:
     iterations: int = 8
     frame_reads: bool = False
     log: Log = field(default_factory=Log)
+    opaque: Mapping[FunctionType, Callable[[Graph, tuple[Thing, ...]], tuple[Thing, Log]]] = field(default_factory=dict)
     _memory: dict[tuple[object, ...], tuple[Thing, Log]] = field(default_factory=dict)
 
     def call(self, function: FunctionType, *arguments: Thing) -> Thing:
@@ -84,6 +86,8 @@ def _call(
 ) -> Thing:
     place = (function, *map(_identity, arguments))
     found = translator._memory.get(place)
+    if found is None and function in translator.opaque:
+        found = translator._memory[place] = translator.opaque[function](translator.graph, arguments)
     if found is None:
         source = load(function)
         inner = Log()
