@@ -39,19 +39,25 @@ def clarify(
     reading the source.
     """
     from vnethash.conformance.clarify import all_pages, ask_solver, capture, question_of, render  # noqa: PLC0415
+    from vnethash.conformance.device import clarify as device  # noqa: PLC0415
     from vnethash.conformance.report import read_report  # noqa: PLC0415
-    from vnethash.spec.questions import load_questions  # noqa: PLC0415
+    from vnethash.spec.questions import load_device_questions, load_questions  # noqa: PLC0415
 
     if more_runs and not runs:
         raise UsageError(f"unexpected argument {str(more_runs[0])!r}", hint="folders of runs follow --runs")
-    chosen = [question_of(name) for name in dict.fromkeys(identifiers)] or list(load_questions().values())
+    about_device = load_device_questions()
+    wanted = list(dict.fromkeys(identifiers)) or [*load_questions(), *about_device]
+    chosen = [question_of(name) for name in wanted if name not in about_device]
     reports = [read_report(folder) for folder in (*runs, *more_runs)]
     ask = ask_solver(solver_seconds, lambda line: click.echo(line, err=True)) if solver else None
     pages = all_pages(chosen, reports, ask)
+    others = [device.device_page(about_device[name], reports) for name in wanted if name in about_device]
     if as_json:
-        text = json.dumps({"questions": [to_json(page) for page in pages]}, indent=2) + "\n"
+        found = [*(to_json(page) for page in pages), *(device.to_json(page) for page in others)]
+        text = json.dumps({"questions": found}, indent=2) + "\n"
     else:
-        text = render(pages, form, runs=reports, alone=bool(identifiers))
+        text = render(pages, form, runs=reports, alone=bool(identifiers)) if pages or not others else ""
+        text = device.append(text, others, form, alone=not pages)
     if pcapng:
         _write(pcapng, capture(pages))
     if output:

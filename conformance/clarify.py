@@ -29,7 +29,7 @@ from vnethash.spec.clauses import did_you_mean, load
 from vnethash.spec.configuration import Configuration, report_name
 from vnethash.spec.errors import UsageError
 from vnethash.spec.proposals import TRAFFIC, load_proposals
-from vnethash.spec.questions import load_dialects, load_questions
+from vnethash.spec.questions import all_questions, load_dialects, load_questions
 from vnethash.spec.text import clip, count, one_line
 
 if TYPE_CHECKING:
@@ -383,7 +383,7 @@ def question_of(identifier: str) -> Question:
     """Return a question; raises UsageError for an id that is none."""
     questions = load_questions()
     if identifier not in questions:
-        hint = did_you_mean(identifier, questions) or "`vnethash spec list --kind question` has them all"
+        hint = did_you_mean(identifier, all_questions()) or "`vnethash spec list --kind question` has them all"
         raise UsageError(f"no question {one_line(identifier)!r}", hint=hint)
     return questions[identifier]
 

@@ -1,5 +1,6 @@
 """Words that would settle each question, and which traffic it concerns: `spec/proposals.toml`, one entry a question.
 
+Those of the questions about the device are in `spec/proposals.device.toml`.
 The clarification report prints them; nothing computes with them.
 """
 
@@ -14,10 +15,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vnethash.spec.errors import FormatError
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import load_device_questions, load_questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from vnethash.spec.questions import Question
 
 #: Classes of traffic, the one that concerns most people first.
 TRAFFIC = {
@@ -28,6 +31,7 @@ TRAFFIC = {
 }
 
 _FILE = "proposals.toml"
+_DEVICE_FILE = "proposals.device.toml"
 _FIELDS = {"id", "traffic", "affects", "words", "recommend", "why"}
 _KEYWORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
 
@@ -59,8 +63,19 @@ def load_proposals() -> Mapping[str, Proposal]:
     return parse(files("vnethash.spec").joinpath(_FILE).read_text(encoding="utf-8"), where=f"spec/{_FILE}")
 
 
-def parse(text: str, *, where: str) -> Mapping[str, Proposal]:
-    """Read the text of such a file; strict: raises FormatError, saying where, for anything it does not expect."""
+@cache
+def load_device_proposals() -> Mapping[str, Proposal]:
+    """Read the proposals for the questions about the device, as `load_proposals` does."""
+    text = files("vnethash.spec").joinpath(_DEVICE_FILE).read_text(encoding="utf-8")
+    return parse(text, where=f"spec/{_DEVICE_FILE}", questions=load_device_questions())
+
+
+def parse(text: str, *, where: str, questions: Mapping[str, Question] | None = None) -> Mapping[str, Proposal]:
+    """Read the text of such a file; strict: raises FormatError, saying where, for anything it does not expect.
+
+    `questions` are those that it must have an entry for, by default those about packets.
+    """
+    questions = load_questions() if questions is None else questions
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -69,24 +84,24 @@ def parse(text: str, *, where: str) -> Mapping[str, Proposal]:
         raise FormatError(f"{where}: expected entries [[proposal]] and nothing else")
     proposals: dict[str, Proposal] = {}
     for number, entry in enumerate(table["proposal"]):
-        proposal = _proposal(entry, f"{where}: proposal {number + 1}")
+        proposal = _proposal(entry, f"{where}: proposal {number + 1}", questions)
         if proposal.id in proposals:
             raise FormatError(f"{where}: {proposal.id} is there twice")
         proposals[proposal.id] = proposal
-    for identifier in load_questions():
+    for identifier in questions:
         if identifier not in proposals:
             raise FormatError(f"{where}: question {identifier} has no proposal")
     return MappingProxyType(proposals)
 
 
-def _proposal(entry: dict[str, Any], where: str) -> Proposal:
+def _proposal(entry: dict[str, Any], where: str, questions: Mapping[str, Question]) -> Proposal:
     if set(entry) != _FIELDS:
         raise FormatError(f"{where}: field {sorted(set(entry) ^ _FIELDS)[0]!r} is unknown or missing")
     for name, value in entry.items():
         if not isinstance(value, str) or not value.strip():
             raise FormatError(f"{where}: {name} must be words")
     proposal = Proposal(**entry)
-    question = load_questions().get(proposal.id)
+    question = questions.get(proposal.id)
     if question is None:
         raise FormatError(f"{where}: there is no question {proposal.id!r}")
     where = f"{where} ({proposal.id})"

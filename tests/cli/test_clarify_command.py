@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from vnethash.cli.main import run
 from vnethash.conformance.clarify import page_of
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import all_questions, load_questions
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
 from report_samples import write
@@ -19,7 +19,7 @@ from report_samples import write
 def test_all_questions_are_printed(capsys):
     assert run(["clarify"]) == 0
     text = capsys.readouterr().out
-    assert all(f"## {name}: " in text for name in load_questions())
+    assert all(f"## {name}: " in text for name in all_questions())
 
 
 def test_one_question_alone_is_printed(capsys):
@@ -27,6 +27,24 @@ def test_one_question_alone_is_printed(capsys):
     text = capsys.readouterr().out
     assert text.startswith("# vlan-tags: How many VLAN tags are skipped\n")
     assert "llc-snap" not in text
+
+
+def test_a_question_about_the_device_has_sequences_as_witnesses(tmp_path, capsys):
+    assert run(["clarify", "--question", "max-tx-vq"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("# max-tx-vq: What max_tx_vq limits\n")
+    assert "> The field max_tx_vq MUST NOT limit" in text
+    assert "| `transmit-only` | `receive-too` |" in text
+    assert "queue 3 | TCPV4 0x51ccc178, queue 0 |" in text
+    assert "IPV4\\|TCPV4" in text
+    assert run(["clarify", "--json", "--question", "refused-rss-config", "--question", "vlan-tags"]) == 0
+    packet, device = json.loads(capsys.readouterr().out)["questions"]
+    assert (packet["id"], device["id"]) == ("vlan-tags", "refused-rss-config")
+    assert device["without_witness"] == []
+    assert device["sequences"][0]["steps"][-1]["under"].keys() == {"kept", "lost", "unspecified"}
+    page = tmp_path / "page.html"
+    assert run(["clarify", "--format", "html", "--output", str(page), "--question", "max-tx-vq"]) == 0
+    assert "MUST NOT limit" in page.read_text("utf-8")
 
 
 def test_the_page_and_the_capture_go_into_files(tmp_path, capsys):

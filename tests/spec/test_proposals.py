@@ -7,20 +7,22 @@ from importlib.resources import files
 
 import pytest
 from vnethash.spec.errors import FormatError
-from vnethash.spec.proposals import TRAFFIC, load_proposals, parse
-from vnethash.spec.questions import load_questions
+from vnethash.spec.proposals import TRAFFIC, load_device_proposals, load_proposals, parse
+from vnethash.spec.questions import all_questions, load_device_questions, load_questions
 
 TEXT = files("vnethash.spec").joinpath("proposals.toml").read_text("utf-8")
-QUESTIONS = load_questions()
+QUESTIONS = all_questions()
+PROPOSALS = {**load_proposals(), **load_device_proposals()}
 
 
 def test_every_question_has_a_proposal_in_the_same_order():
-    assert list(load_proposals()) == list(QUESTIONS)
+    assert list(load_proposals()) == list(load_questions())
+    assert set(load_device_proposals()) == set(load_device_questions())
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_the_words_are_normative_and_the_reason_is_one_sentence(name: str):
-    proposal = load_proposals()[name]
+    proposal = PROPOSALS[name]
     assert re.search(r"\b(MUST|SHOULD|MAY)\b", proposal.words)
     assert len(proposal.words) <= 400
     assert not re.search(r"[.?!] [A-Z]", proposal.why)
@@ -30,13 +32,13 @@ def test_the_words_are_normative_and_the_reason_is_one_sentence(name: str):
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_the_recommended_reading_exists_and_something_supports_it(name: str):
     question = QUESTIONS[name]
-    reading = question.readings[question.index(load_proposals()[name].recommend)]
+    reading = question.readings[question.index(PROPOSALS[name].recommend)]
     assert reading.standing != "defect"
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_the_literal_reading_is_called_best_only_where_it_is_recommended(name: str):
-    proposal = load_proposals()[name]
+    proposal = PROPOSALS[name]
     if "literal reading is best" in proposal.why:
         assert proposal.recommend == QUESTIONS[name].readings[0].name
 

@@ -1,0 +1,189 @@
+"""The pages of the clarification report about the device: each question with sequences that tell its readings apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+from vnethash.conformance.clarify import differing, seen_in
+from vnethash.conformance.device.describe import answer_words, step_words
+from vnethash.conformance.device.suite import control_suite
+from vnethash.models.allowed import dialect
+from vnethash.models.device.allowed import play
+from vnethash.models.device.state import Command
+from vnethash.spec.clauses import load
+from vnethash.spec.device_readings import DeviceReadings
+from vnethash.spec.proposals import TRAFFIC, load_device_proposals
+from vnethash.targets.device_model import EVERYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vnethash.conformance.clarify import Seen
+    from vnethash.conformance.device.script import Script
+    from vnethash.conformance.report import Report
+    from vnethash.models.device.state import Answer
+    from vnethash.spec.proposals import Proposal
+    from vnethash.spec.questions import Question
+
+
+@dataclass(frozen=True)
+class SequenceWitness:
+    """The shortest sequence whose answers differ between pairs of readings, all other questions read literally.
+
+    `rows` has for each step its words, and what it shows under each reading of the question, in their order.
+    """
+
+    script: Script
+    pairs: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class DevicePage:
+    """All that is known about one question about the device; `missing` are pairs without a witness."""
+
+    question: Question
+    proposal: Proposal
+    witnesses: tuple[SequenceWitness, ...]
+    missing: tuple[tuple[str, str], ...]
+    seen: tuple[Seen, ...]
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Implementations that do not read it literally."""
+        return differing(self.question, self.seen)
+
+
+def device_page(question: Question, runs: Sequence[Report] = ()) -> DevicePage:
+    """Return the page of one question about the device."""
+    readings = question.readings
+    wanted = [
+        (one, other) for one, other in combinations(range(len(readings)), 2)
+        if one == 0 or "defect" not in {readings[one].standing, readings[other].standing}
+    ]
+    found: dict[str, tuple[Script, list[tuple[str, str]]]] = {}
+    missing = []
+    for one, other in wanted:
+        script = next(
+            (each for each in _by_size() if _answers(each, question, one) != _answers(each, question, other)), None
+        )
+        pair = (readings[one].name, readings[other].name)
+        if script is None:
+            missing.append(pair)
+        else:
+            found.setdefault(script.name, (script, []))[1].append(pair)
+    witnesses = tuple(_witness(script, tuple(pairs), question) for script, pairs in found.values())
+    proposal = load_device_proposals()[question.id]
+    return DevicePage(question, proposal, witnesses, tuple(missing), seen_in(runs, question))
+
+
+@cache
+def _by_size() -> tuple[Script, ...]:
+    scripts = [script for script in control_suite(EVERYTHING) if not script.skip]
+    return tuple(sorted(scripts, key=lambda one: (len(one.steps), _size(one))))
+
+
+def _size(script: Script) -> int:
+    return sum(len(step.data) for step in script.steps if isinstance(step, Command))
+
+
+@cache
+def _played(script: Script, field: str, number: int) -> tuple[Answer, ...]:
+    device = DeviceReadings()._replace(**{field: number})
+    return tuple(one.answer for one in play(script.steps, EVERYTHING, device, dialect("literal")))
+
+
+def _answers(script: Script, question: Question, number: int) -> tuple[Answer, ...]:
+    return _played(script, question.field, number)
+
+
+def _witness(script: Script, pairs: tuple[tuple[str, str], ...], question: Question) -> SequenceWitness:
+    under = [_answers(script, question, number) for number in range(len(question.readings))]
+    rows = tuple(
+        (step_words(step), tuple(answer_words(answers[place]) for answers in under))
+        for place, step in enumerate(script.steps)
+    )
+    return SequenceWitness(script, pairs, rows)
+
+
+def render(pages: Sequence[DevicePage], *, alone: bool) -> str:
+    """Return the pages as Markdown; `alone` if they are not behind the pages about packets."""
+    level = "#" if alone else "##"
+    parts = [] if alone else ["# The device\n\nQuestions about features, control commands, resets and headers.\n"]
+    parts += [_page(page, level) for page in pages]
+    return "\n".join(parts)
+
+
+def append(text: str, pages: Sequence[DevicePage], form: str, *, alone: bool) -> str:
+    """Return a report ("md" or "html") with these pages behind it; `alone` if they are all that there is."""
+    if not pages:
+        return text
+    more = render(pages, alone=alone)
+    if form == "md":
+        return f"{text}\n{more}" if text else more
+    whole = text or "<!doctype html>\n<title>Questions about the device</title>\n"
+    section = Markup('<section id="device"><pre style="white-space: pre-wrap">{}</pre></section>').format(more)
+    head, mark, tail = whole.rpartition("</body>")
+    return f"{head}{section}\n{mark}{tail}" if mark else f"{whole}{section}\n"
+
+
+def _page(page: DevicePage, level: str) -> str:
+    question, proposal, clauses = page.question, page.proposal, load()
+    lines = [f"{level} {question.id}: {question.title}", "", question.asks, ""]
+    lines += [f"**Concerns:** {proposal.traffic} ({TRAFFIC[proposal.traffic]}): {proposal.affects}.", ""]
+    if page.differing:
+        lines += [f"**Differ from the literal reading:** {', '.join(page.differing)}.", ""]
+    lines += [f"{level}# Proposed words", "", f"> {proposal.words}", ""]
+    chosen = question.readings[question.index(proposal.recommend)]
+    literal = ", the literal one" if chosen is question.readings[0] else ""
+    lines += [f"This is the reading `{chosen.name}`{literal}: {chosen.words}. {proposal.why}", ""]
+    lines += [f"{level}# What the text says", ""]
+    lines += [f"- {clauses[name].cite()}, {clauses[name].strength}: {clauses[name].says}" for name in question.clauses]
+    lines += ["", f"{level}# Readings", "", "| reading | standing | words | who |", "|---|---|---|---|"]
+    for number, one in enumerate(question.readings):
+        who = ", ".join(one.who) or "nobody known"
+        lines.append(f"| `{one.name}`{'' if number else ' (literal)'} | {one.standing} | {one.words} | {who} |")
+    if page.seen:
+        lines += ["", f"{level}# Seen in runs", "", "| target | version | date | reading |", "|---|---|---|---|"]
+        lines += [f"| {one.target} | {one.version} | {one.date} | {one.words} |" for one in page.seen]
+    lines += ["", f"{level}# Witnesses", ""]
+    for number, witness in enumerate(page.witnesses, 1):
+        pairs = ", ".join(f"`{one}` or `{other}`" for one, other in witness.pairs)
+        lines += [f"**{number}.** {pairs}: the sequence `{witness.script.name}` of the control suite", ""]
+        names = [f"`{one.name}`" for one in question.readings]
+        lines += [f"| step | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+        for place, (words, under) in enumerate(witness.rows, 1):
+            lines.append(f"| {place}. {' | '.join(cell.replace('|', chr(92) + '|') for cell in (words, *under))} |")
+        lines.append("")
+    for first, second in page.missing:
+        lines += [f"`{first}` or `{second}`: no sequence of the suite tells them apart by itself.", ""]
+    return "\n".join(lines)
+
+
+def to_json(page: DevicePage) -> dict[str, Any]:
+    """Return a page in plain values."""
+    question, proposal = page.question, page.proposal
+    names = [one.name for one in question.readings]
+    return {
+        "id": question.id, "title": question.title, "asks": question.asks,
+        "clauses": [load()[name].cite() for name in question.clauses],
+        "readings": [
+            {"name": one.name, "standing": one.standing, "words": one.words, "who": list(one.who)}
+            for one in question.readings
+        ],
+        "runs": [one._asdict() for one in page.seen],
+        "differing": list(page.differing), "traffic": proposal.traffic, "affects": proposal.affects,
+        "proposal": {"words": proposal.words, "reading": proposal.recommend, "why": proposal.why},
+        "sequences": [
+            {
+                "name": one.script.name, "pairs": [list(pair) for pair in one.pairs],
+                "steps": [{"step": words, "under": dict(zip(names, under, strict=True))} for words, under in one.rows],
+            }
+            for one in page.witnesses
+        ],
+        "without_witness": [list(pair) for pair in page.missing],
+    }
