@@ -17,7 +17,7 @@ STAMP := $(VENV)/.set-up
 MOVED := $(if $(filter $(CURDIR),$(shell cat $(STAMP) 2>/dev/null)),,FORCE)
 
 .NOTPARALLEL:
-.PHONY: help run test campaign lint ruff mypy layers generated bench prove qemus setup set-up-run set-up-test typed clean FORCE
+.PHONY: help run test campaign lint ruff mypy layers generated bench prove sweep qemus setup set-up-run set-up-test typed clean FORCE
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -61,6 +61,9 @@ campaign: $(STAMP)  ## a standard campaign on the steering program of QEMU, ten 
 prove: $(STAMP)  ## everything that is claimed of the model, by solvers; up to 20 minutes on two cores
 	@mkdir -p build
 	@$(BIN)/vnethash prove model --output build/proof $(ARGS)
+
+sweep: set-up-test  ## identify every planted implementation, and hold it against the whole suite; half an hour
+	@VNETHASH_SWEEP=1 $(BIN)/python -m pytest -n $(JOBS) -rP tests/quality/test_identify_all.py $(ARGS)
 
 bench: $(STAMP)  ## how fast things are, as ratios to something simple in the same run
 	@$(BIN)/python tests/bench $(ARGS)

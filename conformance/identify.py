@@ -3,8 +3,9 @@
 The whole suite asks each question many times over. Here, a case is put to the target only if the outcome under the
 profile so far differs from the outcome with one reading changed, and no case before it showed that difference. When the
 profile changes, what must be shown changes with it. At last the solver is asked for other sets of readings that explain
-all that was shown, and a case is put that tells them from the profile. Few packets cannot show that a target is of two
-minds about a question that they ask once; that is what a run of the whole suite is for.
+all that was shown, and a case is put that tells them from the profile. What packets are left ask the same questions in
+other circumstances, because a target may be of two minds; where it is, more of them say what it does mostly. A defect
+that none of 200 packets meets is not found; that is what a run of the whole suite is for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from vnethash.conformance.runner import run_suite
 from vnethash.models.expectations import Expectations
 from vnethash.models.matching import matches
+from vnethash.models.summarize import summarize
 from vnethash.models.symbolic.profile import Constraint, Profile, find_profile
 from vnethash.spec.errors import TargetDied
 from vnethash.spec.outcome import Observation
@@ -80,16 +82,24 @@ def identify(
     unexplained = 0
     answered = 0
     finished = False
+    about = {number: _circumstances(case, trees[number]) for number, case in left.items()}
+    met: set[tuple[str, str]] = set()
     profile = find_profile([])
-    while not finished:
+    while True:
         settled = _doubts_shown(shown, trees, profile.readings, observes)
         room = min(ROUND, most - len(asked))
         chosen = _choose(left, trees, profile.readings, settled, observes, max(room, 1))
         if not chosen:
             chosen = _choose_between(left, trees, profile, observes, max(room, 1))
         finished = not chosen
-        if finished or room == 0:
+        if finished and room:
+            # What is settled may still be mixed: other frames about the same questions would show it.
+            chosen = _choose_disputed(left, trees, profile, room) if profile.violated else []
+            chosen = chosen or _choose_other(left, trees, about, met, room)
+        if not chosen or room == 0:
             break
+        for number in chosen:
+            met |= about[number]
         run = run_suite(target, [left.pop(number) for number in chosen], progress)
         for answer in run.answers:
             asked[answer.case.id] = None
@@ -199,6 +209,39 @@ def _choose_between(
         ]
         if telling and not set(telling) & set(chosen):
             chosen.append(min(telling, key=lambda number: (len(trees[number].cubes), len(left[number].frame))))
+    return chosen
+
+
+def _choose_disputed(
+    left: Mapping[int, Case], trees: Mapping[int, Expectation], profile: Profile, most: int
+) -> list[int]:
+    """Choose cases about the questions of answers that contradict each other: what most of them say is the profile."""
+    disputed = {name for constraint in profile.violated for cube in constraint for name, _ in cube}
+    about = [number for number in left if disputed & set(trees[number].questions())]
+    return sorted(about, key=lambda number: (len(trees[number].cubes), len(left[number].frame)))[:most]
+
+
+def _circumstances(case: Case, tree: Expectation) -> set[tuple[str, str]]:
+    """Return each question that a case asks, with what it asks it about: the headers, and the enabled types."""
+    headers = summarize(case.frame).split("/")
+    types = f"types {case.configuration.hash_types:#x}"
+    return {(name, about) for name in tree.questions() for about in (*headers, types)}
+
+
+def _choose_other(
+    left: Mapping[int, Case], trees: Mapping[int, Expectation], about: Mapping[int, set[tuple[str, str]]],
+    met: set[tuple[str, str]], most: int,
+) -> list[int]:
+    """Choose cases that ask questions in circumstances in which they were not asked yet."""
+    new = {number: about[number] - met for number in left}
+    chosen: list[int] = []
+    while len(chosen) < most:
+        best = max(new, key=lambda number: (len(new[number]), -len(trees[number].cubes)), default=None)
+        if best is None or not new[best]:
+            break
+        chosen.append(best)
+        told = new.pop(best)
+        new = {number: others - told for number, others in new.items()}
     return chosen
 
 

@@ -35,7 +35,6 @@ def test_few_packets_find_the_profile_that_the_whole_suite_finds(readings: Readi
     assert found.finished
     assert found.consistent
     assert found.packets <= MOST_PACKETS
-    assert found.packets < len(CASES) / 2
     for field, numbers in whole.possible.items():
         assert numbers & found.profile.possible.get(field, numbers)
         if len(numbers) == 1:
