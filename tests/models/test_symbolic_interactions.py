@@ -1,0 +1,141 @@
+"""Which questions bear on each other: witnesses hold, exclusions are right, and a tie that is planted is noticed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from typing import Any, cast
+
+import pytest
+from vnethash.models.allowed import leaves, offered_readings
+from vnethash.models.reference import outcome
+from vnethash.models.symbolic import interactions
+from vnethash.models.symbolic.corpus import cases
+from vnethash.models.symbolic.interactions import Case, interaction, late_beside, pairs_of, variants, without_types
+from vnethash.models.symbolic.late import LATE
+from vnethash.models.symbolic.obligations import Verdict
+from vnethash.spec.configuration import Configuration
+from vnethash.spec.questions import load_questions, questions_by_field
+from vnethash.spec.readings import Readings
+
+#: A row that asks the solver, one that is about packets of one version, one about keys.
+SAMPLES = ("fragment-flags", "option-walk-end", "long-key")
+
+
+@pytest.fixture(autouse=True)
+def fewer_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactions, "_CASES", 1500)
+    monkeypatch.setattr(interactions, "_MOST", 62)
+
+
+@cache
+def verdict(name: str) -> Verdict:
+    task = next(item for item in interactions.tasks() if item.name == name)
+    return interactions.run(replace(task, seconds=200))
+
+
+def test_there_is_a_task_for_every_question() -> None:
+    assert [item.name for item in interactions.tasks()] == list(load_questions())
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_other_question_is_accounted_for_once(name: str) -> None:
+    data = verdict(name).data
+    named = [item for part in data.values() for item in cast("list[str]", part)]
+    assert sorted(named) == sorted(set(load_questions()) - {name})
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_interaction_shows_in_cpython_that_equal_outcomes_depend_on_the_other_question(name: str) -> None:
+    questions = load_questions()
+    shown = cast("dict[str, dict[str, Any]]", verdict(name).data["interact"])
+    assert shown or name == "option-walk-end"
+    for other, row in shown.items():
+        frame, configuration = bytes.fromhex(row["frame"]), Configuration.from_json(row["configuration"])
+        table = [
+            [
+                outcome(frame, configuration, Readings(**{questions[name].field: one, questions[other].field: two}))
+                for two in range(len(questions[other].readings))
+            ]
+            for one in range(len(questions[name].readings))
+        ]
+        partitions = {tuple(column.index(entry) for entry in column) for column in zip(*table, strict=True)}
+        mirrored = {tuple(line.index(entry) for entry in line) for line in table}
+        assert len(partitions) > 1 or len(mirrored) > 1
+        assert other in row["shows"]
+
+
+def test_what_is_said_never_to_be_asked_together_is_not_in_any_run_of_many_frames() -> None:
+    never = {
+        (load_questions()[name].field, load_questions()[other].field)
+        for name in SAMPLES for other in cast("list[str]", verdict(name).data["never"])
+    }
+    assert never
+    met: set[str] = set()
+    for frame, configuration in islice(cases(2500), 1500, 2500):
+        if len(frame) > 62 or "HASH_TUNNEL" in configuration.features:
+            continue
+        for first in {first for first, _ in never}:
+            offered = dict.fromkeys(Readings._fields, (0,)) | {first: offered_readings(defects=True)[first]}
+            for path, _, _ in leaves(frame, configuration, offered):
+                if first in path:
+                    met |= {f"{first} {other}" for other in path}
+    assert met
+    assert not met & {f"{first} {other}" for first, other in never}
+
+
+def test_questions_that_only_another_reading_raises_meet_that_question_alone() -> None:
+    data = verdict("option-walk-end").data
+    assert len(cast("list[str]", data["never"])) == len(load_questions()) - 1
+    row = verdict("fragment-flags").data
+    assert "home-repeated" in cast("list[str]", row["never"])  # of IPv6
+    assert "ipv4-options" in cast("dict[str, Any]", row["interact"])
+
+
+def test_a_planted_tie_between_two_questions_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = bytes(12) + bytes.fromhex("0800 4500 0014 0000 0000 4000 0000") + bytes(8)
+    case = Case(frame, Configuration())
+    assert interaction(case, "vlan_tags", "route_other") == ""
+
+    def tied(frame: bytes, configuration: Configuration, readings: Readings) -> object:
+        return readings.vlan_tags if readings.route_other else 0
+
+    monkeypatch.setattr(interactions, "outcome", tied)
+    words = interaction(case, "vlan_tags", "route_other")
+    assert words == (
+        "vlan-tags: any = one = ordered = none = service-pair under route-other destination, "
+        "vlan-tags: any, one, ordered, none, service-pair under route-other final"
+    )
+
+
+def test_questions_behind_the_selection_exclude_each_other_as_their_conditions_do() -> None:
+    assert "long_key" not in late_beside("short_key")
+    assert "table_size" in late_beside("long_key")
+    assert "table_size" not in late_beside("no_hash_types")
+    assert all(late_beside(field) <= LATE for field in LATE)
+    assert without_types()
+
+
+def test_variants_and_cases_are_the_same_in_every_run() -> None:
+    frame, configuration = next(cases(1))
+    assert list(variants(Case(frame, configuration))) == list(variants(Case(frame, configuration)))
+    assert list(cases(40)) == list(cases(40))
+    asked = {field for case in cases(1500) for field in interactions._asked(Case(*case), {})}
+    assert set(questions_by_field()) - asked <= {"icmpv6_ports", "option_walk_end", "nested_tunnel", "home_repeated"}
+
+
+def test_two_rows_together_say_what_is_known_of_a_pair() -> None:
+    empty: dict[str, object] = {
+        "interact": {}, "without_effect": [], "never": [], "met_without_effect": {}, "undecided": [],
+    }
+    rows = {
+        "a": Verdict("open", "", data={**empty, "never": ["b", "c"], "interact": {"d": {}}}),
+        "b": Verdict("open", "", data={**empty, "never": ["a"], "met_without_effect": {"d": 3}}),
+        "c": Verdict("open", "", data={**empty, "undecided": ["a"], "without_effect": ["b"]}),
+        "d": Verdict("open", "", data=empty),
+    }
+    assert {(first, second): word for first, second, word in pairs_of(rows)} == {
+        ("a", "b"): "never", ("a", "c"): "undecided", ("a", "d"): "interact", ("b", "c"): "without effect",
+        ("b", "d"): "met", ("c", "d"): "undecided",
+    }
