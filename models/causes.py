@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from vnethash.spec.outcome import Observation, Outcome
     from vnethash.spec.questions import Question
 
+#: Characters of a slug at most; a table has that much room.
+_LONGEST = 36
+
 
 class Cause(NamedTuple):
     """What is behind an answer; `slug` is short and stable, `clauses` are those that it is against."""
@@ -106,10 +109,15 @@ def unexplained_cause(
     expected, data, clause = under(frame, configuration, readings)
     slip = diagnose(data, expected, observation, configuration, observes)
     if slip is not None:
-        slug = "-".join(word.strip(",;:()") for word in slip.words.split())
+        slug = shortened("-".join(word.strip(",;:()") for word in slip.words.split()))
         return Cause(slug, slip.words, slip.clauses), clause
     slug = f"{clause}-{kind_of_effect(expected, observation, observes)}"
     return Cause(slug, effect(expected, observation, observes, outcomes), (clause,)), clause
+
+
+def shortened(slug: str) -> str:
+    """Return the first words of a name, as many as a table has room for."""
+    return slug if len(slug) <= _LONGEST else slug[:_LONGEST + 1].rpartition("-")[0]
 
 
 def under(frame: bytes, configuration: Configuration, readings: Readings) -> tuple[Outcome, bytes, str]:

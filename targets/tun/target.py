@@ -44,4 +44,4 @@ def probe() -> list[TargetInfo]:
         what = f"the steering program of QEMU {qemu.find(fetch=False).version}, on a TAP"
     except VnethashError as error:
         what, reason = "QEMU's steering program, on a TAP", reason or error.line()
-    return [yours, TargetInfo("tun:qemu", what, not reason, reason, SHOWS)]
+    return [yours, TargetInfo("tun:qemu", what, not reason, reason, SHOWS, judged=True)]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+from vnethash.models import diagnosis
+from vnethash.models.causes import shortened
 from vnethash.models.diagnosis import diagnose
 from vnethash.models.toeplitz import toeplitz
 from vnethash.spec.configuration import Configuration
@@ -102,3 +107,12 @@ def test_receive_queues_limited_to_max_tx_vq_are_named(expected: Outcome) -> Non
     other = diagnose(DATA, expected, shown, Configuration(max_tx_vq=1), ALL)
     assert other is not None
     assert "RSS-9" not in other.clauses
+
+
+def test_names_of_slips_are_short_and_their_own() -> None:
+    source = Path(diagnosis.__file__).read_text()
+    words = re.findall(r'Slip\(\s*"([^"]+)"', source)
+    slugs = {shortened("-".join(word.strip(",;:()") for word in line.split())) for line in words}
+    assert len(words) > 15
+    assert len(slugs) == len(set(words))
+    assert max(map(len, slugs)) <= 36
