@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import libraries
 import mix
 from measure import Missing, Rate, in_turn, ratio
-from plain import Plain, build
+from plain_c import Plain, build
 from vnethash.models.capture_reader import Capture
 from vnethash.models.capture_totals import Totals
 from vnethash.models.compiled import Compiled, engine

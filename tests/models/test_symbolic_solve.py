@@ -62,8 +62,8 @@ def test_a_condition_that_is_false_by_its_form_needs_no_solver() -> None:
 
 def test_what_is_too_hard_is_unknown_in_time() -> None:
     graph = Graph()
-    first, second = (graph.integer(name, 2, 0x7FFFFF) for name in ("first", "second"))
-    hard = graph.equal(graph.multiply(first, second), 4194301 * 4194287)  # two primes
+    first, second = (graph.integer(name, 2, 0x7FFFFFFF) for name in ("first", "second"))
+    hard = graph.equal(graph.multiply(first, second), 1500450271 * 1073807359)  # two primes
     apart = graph.less(second, first)
     answer = Problem(hard, apart).check(hard, apart, seconds=0.6)
     assert answer.kind == "unknown"

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import capture_files
 import libraries
 import mix
-import plain
+import plain_c as plain
 
 numpy = pytest.importorskip("numpy")
 BENCH = Path(__file__).parents[1] / "bench"

@@ -19,7 +19,8 @@ def test_the_kernel_takes_the_counters_and_counts_as_the_interpreter_does() -> N
     frames = [case.frame for case in load_suite("default").cases][::9]
     found = []
     for where in ("kernel", "interpreter"):
-        target = open_qemu_ebpf(f",{where}")
+        route = ",route=test_run" if where == "kernel" else ""
+        target = open_qemu_ebpf(f",{where}{route}")
         counted = CountedProgram(target)
         counted.configure(Configuration())
         queues, counts = counted.run(frames)
