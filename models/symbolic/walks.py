@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 GROUP = "walks"
 _BOUNDS = f"frames of any length up to {MOST:,} bytes, any number of headers and options, all readings"
 
+#: Variables of loops that are or come from masks of events, which would make every number as wide as they are.
+_EVENTS = frozenset({"events", "padded"})
+
 
 def tasks() -> list[Task]:
     """Return one task for each function with a contract."""
@@ -140,9 +143,8 @@ def _models(problem: Problem, session: Session, check: Check, model: Model) -> I
     """Yield what breaks a check: short frames first, and of loops the first turn, which a call surely takes."""
     graph = session.graph
     short = graph.less(session.there, 300)
-    # Masks of events would make every number as wide as they are, and no turn looks at them.
     first: list[Value] = [
-        equal_names(graph, {name: value for name, value in loop.before.items() if name != "events"}, loop.turn.head)
+        equal_names(graph, {name: value for name, value in loop.before.items() if name not in _EVENTS}, loop.turn.head)
         for loop in session.met.loops
     ]
     for more in ([short, *first], first, [short]):
