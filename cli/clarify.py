@@ -79,7 +79,11 @@ def to_json(page: Page) -> dict[str, Any]:
         ],
         "runs": [one._asdict() for one in page.seen],
         "differing": list(page.differing), "traffic": proposal.traffic, "affects": proposal.affects,
-        "proposal": {"words": proposal.words, "reading": proposal.recommend, "why": proposal.why},
+        "against": list(page.against),
+        "proposal": {
+            "words": proposal.words, "sections": list(proposal.sections), "reading": proposal.recommend,
+            "why": proposal.why,
+        },
         "witnesses": [
             {
                 "frame": one.hex, "summary": one.summary, "config": one.found.configuration.to_json(),

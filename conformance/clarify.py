@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vnethash.conformance.suite import numbered
 from vnethash.conformance.suite.coverage import CONTEXTS, Pair, reach
-from vnethash.conformance.wording import STANDINGS, configuration_words, settled_words
+from vnethash.conformance.who import against, differing, seen_in
+from vnethash.conformance.wording import STANDINGS, configuration_words
 from vnethash.models.allowed import dialect
 from vnethash.models.reference import conclude, decide, dissect, enabled_tunnels, hash_input
 from vnethash.models.summarize import summarize
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from vnethash.conformance.report import Report
     from vnethash.conformance.suite import Case
+    from vnethash.conformance.who import Seen
     from vnethash.models.packet import Packet, Selection
     from vnethash.spec.clauses import Clause
     from vnethash.spec.outcome import Outcome
@@ -48,10 +50,6 @@ if TYPE_CHECKING:
 FORMATS = ("md", "html")
 
 _COMMENT_LIMIT = 8000
-#: Where the name of an implementation ends and its versions begin: "QEMU eBPF 9.0 and later", "NetKVM (8100 only)".
-_VERSIONS = re.compile(r" \(| up to | before |, all versions| \d+\.\d")
-#: Not implementations: they stand in `who` for all that were looked at.
-_ALL = ("all known", "all but ")
 
 
 class Found(NamedTuple):
@@ -151,17 +149,6 @@ class Witness:
         return shlex.join(words)
 
 
-class Seen(NamedTuple):
-    """What one run says about a question."""
-
-    target: str
-    implementation: str
-    version: str
-    date: str
-    words: str
-    literal: bool
-
-
 @dataclass(frozen=True)
 class Page:
     """All that is known about one question."""
@@ -175,6 +162,16 @@ class Page:
     missing: tuple[tuple[str, str], ...]
     seen: tuple[Seen, ...]
     differing: tuple[str, ...]
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Who does otherwise than the proposed words say."""
+        return against(self.question, self.proposal.recommend, self.seen)
+
+    @property
+    def opposed(self) -> int:
+        """How many implementations these are."""
+        return len(differing(self.question, self.seen, self.proposal.recommend))
 
     @property
     def recommended(self) -> Reading:
@@ -332,50 +329,6 @@ def ask_solver(seconds: float, tell: Callable[[str], None] = lambda _: None) -> 
     return ask
 
 
-# ------------------------------------------------------------------------------------------------ who does what
-
-
-def implementation_of(who: str) -> str:
-    """Return the implementation that an entry of `who` names, without versions and remarks; "" if it names none."""
-    return "" if who.startswith(_ALL) else _VERSIONS.split(who)[0].strip()
-
-
-def seen_in(runs: Sequence[Report], question: Question) -> tuple[Seen, ...]:
-    """Return what runs say about a question; targets that were not asked it are left out."""
-    found = []
-    for run in runs:
-        for target in run.targets:
-            settled = target.record.profile.get(question.id) if target.record else None
-            if target.record is None or settled is None or not settled.cases:
-                continue
-            known = target.record.implementation
-            literal = question.readings[0].name in settled.readings
-            found.append(
-                Seen(
-                    one_line(target.name), one_line(known.get("name", "")), one_line(known.get("version", "")),
-                    one_line(run.header.started)[:10], settled_words(settled), literal,
-                )
-            )
-    return tuple(found)
-
-
-def differing(question: Question, seen: Iterable[Seen]) -> tuple[str, ...]:
-    """Return the implementations that do not read literally, each once; our own model is none."""
-    names = [implementation_of(who) for reading in question.readings[1:] for who in reading.who]
-    known = dict.fromkeys(name for name in names if name)
-    for one in seen:
-        if one.literal or one.target.startswith("model:"):
-            continue
-        if not any(_same(one.implementation, other) or _same(one.target, other) for other in known):
-            known[one.implementation or one.target] = None
-    return tuple(known)
-
-
-def _same(one: str, other: str) -> bool:
-    first, second = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (one, other))
-    return bool(first) and bool(second) and (second in first or first in second)
-
-
 # ------------------------------------------------------------------------------------------------ pages
 
 
@@ -412,6 +365,13 @@ def all_pages(
     return sorted(pages, key=lambda page: (classes.index(page.proposal.traffic), -len(page.differing)))
 
 
+def usual_words() -> str:
+    """Return the configuration of a witness where nothing else is said, with the bytes of the key."""
+    usual = Configuration()
+    words = [f"{name} {text.replace('|', ', ')}" for name, text in configuration_words(usual.to_json())]
+    return "; ".join(words) + f". The key is {usual.key.hex()}"
+
+
 def counts(pages: Sequence[Page]) -> dict[str, int]:
     """Return the numbers of the report's head."""
     readings = [reading for page in pages for reading in page.question.readings]
@@ -432,6 +392,7 @@ def render(pages: Sequence[Page], form: str, *, runs: Sequence[Report] = (), alo
     groups = {name: [page for page in pages if page.proposal.traffic == name] for name in TRAFFIC}
     text = environment.get_template(f"clarify.{form}.j2").render(
         pages=pages, groups=groups, traffic=TRAFFIC, standings=STANDINGS, counts=counts(pages), runs=runs, alone=alone,
+        usual=usual_words(),
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n" if form == "md" else text.strip() + "\n"
 
@@ -442,14 +403,14 @@ def _environment(*, escape: bool) -> Environment:
     folder = resources.files("vnethash.conformance") / "templates"
     environment = Environment(
         loader=FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
-        autoescape=escape,  # noqa: S701 - in Markdown, what came from a file goes through _md
+        autoescape=escape,  # noqa: S701 - in Markdown, what came from a file goes through as_markdown
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters.update(md=_md, count=count, line=one_line)
+    environment.filters.update(md=as_markdown, count=count, line=one_line)
     return environment
 
 
-def _md(text: str) -> str:
+def as_markdown(text: str) -> str:
     """Return text on one line, in which Markdown finds nothing of its own; for what came from a file."""
     return re.sub(r"([\\`*_\[\]|#])", r"\\\1", html.escape(one_line(text), quote=False))
 

@@ -14,6 +14,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from vnethash.spec.clauses import load
 from vnethash.spec.errors import FormatError
 from vnethash.spec.questions import load_device_questions, load_questions
 
@@ -33,6 +34,12 @@ TRAFFIC = {
 _FILE = "proposals.toml"
 _DEVICE_FILE = "proposals.device.toml"
 _FIELDS = {"id", "traffic", "affects", "words", "recommend", "why"}
+#: Where words stand that do not say it, by the area of the question.
+_PLACES = {
+    **dict.fromkeys(("link", "ipv4", "transport", "chain", "ex", "home", "hash"), ("device HC-1",)),
+    "tunnel": ("device INN-D1",),
+}
+_PLACE = re.compile(r"(device|driver) ([A-Z0-9]+-[A-Z]?\d+)")
 _KEYWORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
 
 
@@ -47,6 +54,7 @@ class Proposal:
         words: normative sentences.
         recommend: the reading that they choose; something supports it.
         why: one sentence.
+        places: where the words would stand: "device" or "driver" and a clause that stands in the section.
     """
 
     id: str
@@ -55,6 +63,20 @@ class Proposal:
     words: str
     recommend: str
     why: str
+    places: tuple[str, ...]
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """The places in words; a section that the conformance chapter does not list gets a new part that it does."""
+        return tuple(_section(place) for place in self.places)
+
+
+def _section(place: str) -> str:
+    whom, clause = place.split()
+    section = load()[clause].place
+    if section.normative:
+        return section.label()
+    return f"a new subsection of {whom} requirements in {section.label()}"
 
 
 @cache
@@ -95,16 +117,27 @@ def parse(text: str, *, where: str, questions: Mapping[str, Question] | None = N
 
 
 def _proposal(entry: dict[str, Any], where: str, questions: Mapping[str, Question]) -> Proposal:
+    entry = dict(entry)
+    places = entry.pop("places", [])
+    if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+        raise FormatError(f"{where}: places must be a list of words")
     if set(entry) != _FIELDS:
         raise FormatError(f"{where}: field {sorted(set(entry) ^ _FIELDS)[0]!r} is unknown or missing")
     for name, value in entry.items():
         if not isinstance(value, str) or not value.strip():
             raise FormatError(f"{where}: {name} must be words")
-    proposal = Proposal(**entry)
-    question = questions.get(proposal.id)
+    question = questions.get(entry["id"])
     if question is None:
-        raise FormatError(f"{where}: there is no question {proposal.id!r}")
+        raise FormatError(f"{where}: there is no question {entry['id']!r}")
+    proposal = Proposal(**entry, places=tuple(places) or _PLACES.get(question.area, ()))
     where = f"{where} ({proposal.id})"
+    known = load()
+    for place in proposal.places:
+        found = _PLACE.fullmatch(place)
+        if not found or found[2] not in known:
+            raise FormatError(f"{where}: place {place!r} is not \"device\" or \"driver\" and a clause")
+    if not proposal.places:
+        raise FormatError(f"{where}: field 'places' is missing")
     if proposal.traffic not in TRAFFIC:
         raise FormatError(f"{where}: traffic {proposal.traffic!r} is none of {', '.join(TRAFFIC)}")
     if question.readings[question.index(proposal.recommend)].standing == "defect":

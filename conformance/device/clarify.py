@@ -8,26 +8,31 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-from vnethash.conformance.clarify import differing, seen_in
+from vnethash.conformance.clarify import as_markdown
 from vnethash.conformance.device.describe import answer_words, step_words
 from vnethash.conformance.device.suite import control_suite
+from vnethash.conformance.who import against, differing, seen_in
 from vnethash.models.allowed import dialect
 from vnethash.models.device.allowed import play
 from vnethash.models.device.state import Command
 from vnethash.spec.clauses import load
 from vnethash.spec.device_readings import DeviceReadings
 from vnethash.spec.proposals import TRAFFIC, load_device_proposals
+from vnethash.spec.text import count
 from vnethash.targets.device_model import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vnethash.conformance.clarify import Seen
     from vnethash.conformance.device.script import Script
     from vnethash.conformance.report import Report
+    from vnethash.conformance.who import Seen
     from vnethash.models.device.state import Answer
     from vnethash.spec.proposals import Proposal
     from vnethash.spec.questions import Question
+
+
+_SILENT = "They are silent: no clause of theirs that we know bears on the question."
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ class DevicePage:
     def differing(self) -> tuple[str, ...]:
         """Implementations that do not read it literally."""
         return differing(self.question, self.seen)
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Who does otherwise than the proposed words say."""
+        return against(self.question, self.proposal.recommend, self.seen)
 
 
 def device_page(question: Question, runs: Sequence[Report] = ()) -> DevicePage:
@@ -110,19 +120,54 @@ def _witness(script: Script, pairs: tuple[tuple[str, str], ...], question: Quest
     return SequenceWitness(script, pairs, rows)
 
 
-def render(pages: Sequence[DevicePage], *, alone: bool) -> str:
+def ordered(pages: Sequence[DevicePage]) -> list[DevicePage]:
+    """Return the pages in the order of those about packets: by what is concerned, then by how many differ."""
+    classes = list(TRAFFIC)
+    return sorted(pages, key=lambda page: (classes.index(page.proposal.traffic), -len(page.differing)))
+
+
+def render(pages: Sequence[DevicePage], *, alone: bool, anchors: bool = True) -> str:
     """Return the pages as Markdown; `alone` if they are not behind the pages about packets."""
     level = "#" if alone else "##"
-    parts = [] if alone else ["# The device\n\nQuestions about features, control commands, resets and headers.\n"]
-    parts += [_page(page, level) for page in pages]
+    parts = [] if alone else [_head(pages)]
+    for page in ordered(pages):
+        anchor = "" if alone or not anchors else f'<a id="{page.question.id}"></a>\n\n'
+        parts.append(anchor + _page(page, level))
     return "\n".join(parts)
+
+
+_HEAD = """# The device
+
+{questions} about features, control commands, resets and headers. For {kept} the proposed words only make the literal \
+reading plain; for {changed} they choose another.
+
+To reproduce the witnesses of a question: `vnethash check TARGET --suite control --question ID`. Without this tool, \
+send the steps to a device in their order. The key is that of the questions about packets.
+
+| question | asks about | concerns | differ from the literal reading | literal reading | recommended \
+| do otherwise than recommended |
+|---|---|---|---|---|---|---|"""
+
+
+def _head(pages: Sequence[DevicePage]) -> str:
+    changed = sum(page.question.index(page.proposal.recommend) != 0 for page in pages)
+    lines = [_HEAD.format(questions=count(len(pages), "question"), kept=len(pages) - changed, changed=changed)]
+    for page in ordered(pages):
+        question, proposal = page.question, page.proposal
+        literal, opposed = question.readings[0].name, differing(question, page.seen, proposal.recommend)
+        lines.append(
+            f"| [{question.id}](#{question.id}) | {question.title} | {proposal.traffic} | {len(page.differing)} "
+            f"| `{literal}` | `{proposal.recommend}`{'' if proposal.recommend == literal else ' (another)'} "
+            f"| {len(opposed)} |"
+        )
+    return "\n".join([*lines, ""])
 
 
 def append(text: str, pages: Sequence[DevicePage], form: str, *, alone: bool) -> str:
     """Return a report ("md" or "html") with these pages behind it; `alone` if they are all that there is."""
     if not pages:
         return text
-    more = render(pages, alone=alone)
+    more = render(pages, alone=alone, anchors=form == "md")
     if form == "md":
         return f"{text}\n{more}" if text else more
     whole = text or "<!doctype html>\n<title>Questions about the device</title>\n"
@@ -136,20 +181,33 @@ def _page(page: DevicePage, level: str) -> str:
     lines = [f"{level} {question.id}: {question.title}", "", question.asks, ""]
     lines += [f"**Concerns:** {proposal.traffic} ({TRAFFIC[proposal.traffic]}): {proposal.affects}.", ""]
     if page.differing:
-        lines += [f"**Differ from the literal reading:** {', '.join(page.differing)}.", ""]
+        lines += [f"**Differ from the literal reading:** {as_markdown(', '.join(page.differing))}.", ""]
+    else:
+        lines += ["No implementation is known to differ from the literal reading.", ""]
     lines += [f"{level}# Proposed words", "", f"> {proposal.words}", ""]
+    lines += [f"To stand in {'; in '.join(proposal.sections)}.", ""]
     chosen = question.readings[question.index(proposal.recommend)]
     literal = ", the literal one" if chosen is question.readings[0] else ""
     lines += [f"This is the reading `{chosen.name}`{literal}: {chosen.words}. {proposal.why}", ""]
+    if page.against:
+        lines += [f"**Do otherwise than these words:** {as_markdown(', '.join(page.against))}.", ""]
+    else:
+        lines += ["No implementation is known to do otherwise than these words.", ""]
+    cited = [clauses[name] for name in question.clauses]
+    texts, ancestors = ([one for one in cited if (one.document == "virtio") == ours] for ours in (True, False))
     lines += [f"{level}# What the text says", ""]
-    lines += [f"- {clauses[name].cite()}, {clauses[name].strength}: {clauses[name].says}" for name in question.clauses]
-    lines += ["", f"{level}# Readings", "", "| reading | standing | words | who |", "|---|---|---|---|"]
+    lines += [f"- {one.cite()}, {', '.join(one.strengths)}: {one.says}" for one in texts]
+    lines += ["", f"{level}# What Microsoft's documents say", ""]
+    lines += [f"- {one.cite()}: {one.says}" for one in ancestors] or [_SILENT]
+    lines += ["", f"{level}# Readings", ""]
+    lines += ["| reading | standing | words | who, from reading the source or from runs |", "|---|---|---|---|"]
     for number, one in enumerate(question.readings):
         who = ", ".join(one.who) or "nobody known"
         lines.append(f"| `{one.name}`{'' if number else ' (literal)'} | {one.standing} | {one.words} | {who} |")
     if page.seen:
         lines += ["", f"{level}# Seen in runs", "", "| target | version | date | reading |", "|---|---|---|---|"]
-        lines += [f"| {one.target} | {one.version} | {one.date} | {one.words} |" for one in page.seen]
+        cells = ((one.target, one.version, one.date, one.words) for one in page.seen)
+        lines += [f"| {' | '.join(map(as_markdown, row))} |" for row in cells]
     lines += ["", f"{level}# Witnesses", ""]
     for number, witness in enumerate(page.witnesses, 1):
         pairs = ", ".join(f"`{one}` or `{other}`" for one, other in witness.pairs)
@@ -177,7 +235,11 @@ def to_json(page: DevicePage) -> dict[str, Any]:
         ],
         "runs": [one._asdict() for one in page.seen],
         "differing": list(page.differing), "traffic": proposal.traffic, "affects": proposal.affects,
-        "proposal": {"words": proposal.words, "reading": proposal.recommend, "why": proposal.why},
+        "against": list(page.against),
+        "proposal": {
+            "words": proposal.words, "sections": list(proposal.sections), "reading": proposal.recommend,
+            "why": proposal.why,
+        },
         "sequences": [
             {
                 "name": one.script.name, "pairs": [list(pair) for pair in one.pairs],

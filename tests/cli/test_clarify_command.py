@@ -19,7 +19,8 @@ from report_samples import write
 def test_all_questions_are_printed(capsys):
     assert run(["clarify"]) == 0
     text = capsys.readouterr().out
-    assert all(f"## {name}: " in text for name in all_questions())
+    assert all(f"## {name}: " in text and f"\n| [{name}](#{name}) | " in text for name in all_questions())
+    assert all(f'\n<a id="{name}"></a>\n' in text for name in all_questions())
 
 
 def test_one_question_alone_is_printed(capsys):
@@ -33,7 +34,9 @@ def test_a_question_about_the_device_has_sequences_as_witnesses(tmp_path, capsys
     assert run(["clarify", "--question", "max-tx-vq"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("# max-tx-vq: What max_tx_vq limits\n")
-    assert "> The field max_tx_vq MUST NOT limit" in text
+    assert "> The device MUST NOT limit" in text
+    assert "To stand in 5.1.9.5.7.3 Device Requirements: RSS processing." in text
+    assert "**Do otherwise than these words:** QEMU device." in text
     assert "| `transmit-only` | `receive-too` |" in text
     assert "queue 3 | TCPV4 0x51ccc178, queue 0 |" in text
     assert "IPV4\\|TCPV4" in text
@@ -68,6 +71,8 @@ def test_the_json_form_is_one_object(capsys):
     first, second = json.loads(capsys.readouterr().out)["questions"]
     assert (first["id"], second["id"]) == ("vlan-tags", "ipv4-first-fragment")
     assert second["proposal"]["reading"] == "addresses"
+    assert second["against"] == []
+    assert "QEMU device" in first["against"]
     assert second["witnesses"][0]["outcomes"]["ports"]["report"] == 3
 
 

@@ -14,17 +14,15 @@ from vnethash.conformance.clarify import (
     Found,
     all_pages,
     capture,
-    differing,
-    implementation_of,
     page_of,
     question_of,
     render,
-    seen_in,
     smallest,
     wanted_pairs,
 )
 from vnethash.conformance.records import Footer, Header, Settled, TargetRecord
 from vnethash.conformance.report import Report, gather
+from vnethash.conformance.who import against, differing, implementation_of, seen_in
 from vnethash.models.allowed import dialect
 from vnethash.models.reference import outcome
 from vnethash.spec.clauses import load
@@ -147,6 +145,10 @@ def test_the_report_has_a_head_with_counts_and_every_question(pages):
     assert text.startswith("# virtio-net packet hashing: questions that the text leaves open\n")
     assert f"{len(QUESTIONS)} questions with " in text
     assert "No run was given" in text
+    changed = [name for name, one in load_proposals().items() if one.recommend != QUESTIONS[name].readings[0].name]
+    listed = re.search(r"they choose another: (.*)\.\n", text)
+    assert listed
+    assert sorted(re.findall(r"\]\(#([a-z0-9-]+)\)", listed[1])) == sorted(changed)
     for name, proposal in load_proposals().items():
         assert f"\n| [{name}](#{name}) | " in text
         assert f'<a id="{name}"></a>\n\n## {name}: ' in text
@@ -199,6 +201,33 @@ def test_an_implementation_that_differs_is_counted_once(name, implementation, re
     assert len(differing(question, seen_in([run], question))) == counted
 
 
+def test_who_does_otherwise_than_the_proposed_words_is_named_with_versions_and_runs():
+    question = QUESTIONS["ipv4-first-fragment"]
+    assert against(question, "addresses", ()) == ()
+    assert "QEMU device" in against(question, "ports", ())
+    run = a_run("exec:./acme", "acme-nic", ipv4_first_fragment=settled("ports"))
+    page = page_of(question, [run])
+    assert page.against == ("acme-nic 7.2.22 (run of 2026-11-22)",)
+    assert page.opposed == 1
+    for form in ("md", "html"):
+        text = render([page], form, runs=[run], alone=True)
+        assert re.search(r"Do otherwise than these words:(</b>|\*\*) acme-nic 7\.2\.22 \(run of 2026-11-22\)\.", text)
+        assert "No implementation is known to do otherwise" in render([page_of(question)], form, alone=True)
+    either = a_run("exec:./acme", "acme-nic", ipv4_first_fragment=settled("ports", "addresses"))
+    own = a_run("model:literal", "vnethash", ipv4_first_fragment=settled("ports"))
+    assert page_of(question, [either, own]).against == ()
+
+
+def test_the_place_of_the_words_and_the_configuration_of_the_witnesses_are_said():
+    text = render([page_of(QUESTIONS["table-size"])], "md", alone=True)
+    assert "\nTo stand in 5.1.9.5.7.3 Device Requirements: RSS processing.\n" in text
+    assert "They are silent" not in text
+    assert "\nWhere a witness does not say otherwise: features HASH_REPORT, RSS; " in text
+    assert "The key is 6d5a56da" in text
+    silent = render([page_of(QUESTIONS["nested-tunnel"])], "md", alone=True)
+    assert "They are silent: no clause of theirs that we know bears on the question." in silent
+
+
 @pytest.mark.parametrize(
     ("who", "implementation"),
     [
@@ -219,7 +248,7 @@ def test_what_a_run_says_cannot_bend_the_report():
             text = render([page], form, runs=[run], alone=alone)
             assert "<b>evil" not in text
             assert "\x1b" not in text
-    (row,) = [line for line in render([page], "md", alone=True).splitlines() if "2026-11-22" in line]
+    (row,) = [line for line in render([page], "md", alone=True).splitlines() if "| 2026-11-22 |" in line]
     assert len(re.findall(r"(?<!\\)\|", row)) == 5
 
 

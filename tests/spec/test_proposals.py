@@ -43,6 +43,17 @@ def test_the_literal_reading_is_called_best_only_where_it_is_recommended(name: s
         assert proposal.recommend == QUESTIONS[name].readings[0].name
 
 
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_who_must_do_something_is_who_the_place_of_the_words_speaks_to(name: str):
+    proposal = PROPOSALS[name]
+    bound = {
+        "driver": re.search(r"\bdriver (MUST|SHOULD|MAY)", proposal.words),
+        "device": re.search(r"\b(device|it) (MUST|SHOULD|MAY)", proposal.words, re.IGNORECASE),
+    }
+    assert {place.split()[0] for place in proposal.places} == {whom for whom, found in bound.items() if found}
+    assert all("Requirements: " in one or one.startswith("a new subsection of ") for one in proposal.sections)
+
+
 def test_all_classes_of_traffic_are_used():
     assert {proposal.traffic for proposal in load_proposals().values()} == set(TRAFFIC)
 
@@ -58,6 +69,9 @@ def test_all_classes_of_traffic_are_used():
         ('affects = "VLAN-tagged frames"', "affects = 3", "affects must be words"),
         ('affects = "VLAN-tagged frames"', 'effects = ""', "field 'affects' is unknown or missing"),
         ("The device MUST skip every", "The device skips every", "the words have no MUST, SHOULD or MAY"),
+        ('places = ["device RSS-D1"]', 'places = ["device RSS-D99"]', "place 'device RSS-D99' is not "),
+        ('places = ["device RSS-D1"]', 'places = ["RSS-D1"]', "place 'RSS-D1' is not "),
+        ('places = ["device RSS-D1"]', "places = 3", "places must be a list of words"),
         ("[[proposal]]", "[[proposals]]", r"expected entries \[\[proposal\]\] and nothing else"),
         ("[[proposal]]", "[[proposal", "proposals.toml: "),
     ],
