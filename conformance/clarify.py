@@ -165,7 +165,7 @@ class Page:
 
     @property
     def against(self) -> tuple[str, ...]:
-        """Who does otherwise than the proposed words say."""
+        """Who takes another reading than the proposed words choose, with versions."""
         return against(self.question, self.proposal.recommend, self.seen)
 
     @property

@@ -71,7 +71,7 @@ def differing(question: Question, seen: Iterable[Seen], reading: str = "") -> tu
 
 
 def against(question: Question, recommended: str, seen: Iterable[Seen]) -> tuple[str, ...]:
-    """Return who does otherwise than a reading, with versions and remarks, from reading the source and from runs."""
+    """Return who takes another reading, with versions and remarks, from reading the source and from runs."""
     entries = (who for reading in question.readings if reading.name != recommended for who in reading.who)
     found = dict.fromkeys(who for who in entries if implementation_of(who))
     for one in seen:

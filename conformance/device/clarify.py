@@ -64,7 +64,7 @@ class DevicePage:
 
     @property
     def against(self) -> tuple[str, ...]:
-        """Who does otherwise than the proposed words say."""
+        """Who takes another reading than the proposed words choose, with versions."""
         return against(self.question, self.proposal.recommend, self.seen)
 
 
@@ -145,7 +145,7 @@ To reproduce the witnesses of a question: `vnethash check TARGET --suite control
 send the steps to a device in their order. The key is that of the questions about packets.
 
 | question | asks about | concerns | differ from the literal reading | literal reading | recommended \
-| do otherwise than recommended |
+| take another than the recommended |
 |---|---|---|---|---|---|---|"""
 
 
@@ -190,9 +190,9 @@ def _page(page: DevicePage, level: str) -> str:
     literal = ", the literal one" if chosen is question.readings[0] else ""
     lines += [f"This is the reading `{chosen.name}`{literal}: {chosen.words}. {proposal.why}", ""]
     if page.against:
-        lines += [f"**Do otherwise than these words:** {as_markdown(', '.join(page.against))}.", ""]
+        lines += [f"**Take another reading than these words choose:** {as_markdown(', '.join(page.against))}.", ""]
     else:
-        lines += ["No implementation is known to do otherwise than these words.", ""]
+        lines += ["No implementation is known to take another reading than these words choose.", ""]
     cited = [clauses[name] for name in question.clauses]
     texts, ancestors = ([one for one in cited if (one.document == "virtio") == ours] for ours in (True, False))
     lines += [f"{level}# What the text says", ""]

@@ -201,7 +201,7 @@ def test_an_implementation_that_differs_is_counted_once(name, implementation, re
     assert len(differing(question, seen_in([run], question))) == counted
 
 
-def test_who_does_otherwise_than_the_proposed_words_is_named_with_versions_and_runs():
+def test_who_takes_another_reading_than_the_proposed_words_choose_is_named_with_versions_and_runs():
     question = QUESTIONS["ipv4-first-fragment"]
     assert against(question, "addresses", ()) == ()
     assert "QEMU device" in against(question, "ports", ())
@@ -211,8 +211,9 @@ def test_who_does_otherwise_than_the_proposed_words_is_named_with_versions_and_r
     assert page.opposed == 1
     for form in ("md", "html"):
         text = render([page], form, runs=[run], alone=True)
-        assert re.search(r"Do otherwise than these words:(</b>|\*\*) acme-nic 7\.2\.22 \(run of 2026-11-22\)\.", text)
-        assert "No implementation is known to do otherwise" in render([page_of(question)], form, alone=True)
+        words = r"Take another reading than these words choose:(</b>|\*\*) acme-nic 7\.2\.22 \(run of 2026-11-22\)\."
+        assert re.search(words, text)
+        assert "No implementation is known to take another reading" in render([page_of(question)], form, alone=True)
     either = a_run("exec:./acme", "acme-nic", ipv4_first_fragment=settled("ports", "addresses"))
     own = a_run("model:literal", "vnethash", ipv4_first_fragment=settled("ports"))
     assert page_of(question, [either, own]).against == ()
