@@ -115,7 +115,7 @@ def reach(frame: bytes, configuration: Configuration) -> Reach:
     told: list[str] = []
     pairs: set[Pair] = set()
     names = {question.field: question.id for question in questions.values()}
-    for field in literal.asked:
+    for field in (field for field in names if field in literal.asked):  # in the order of the list, in every process
         found, seen = compare(frame, configuration, names[field], {}, literal)
         events |= seen
         if found:
