@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from vnethash.spec.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
     from vnethash.conformance.records import AnyRecord
     from vnethash.conformance.suite import Case
+
+#: What a run that goes on cannot be told again, by the name of the parameter.
+_SAID = {
+    "names": "targets", "everything": "--all", "suite": "--suite", "clauses": "--clause", "questions": "--question",
+    "output": "--output", "overwrite": "--overwrite", "validate": "--validate", "timeout": "--timeout",
+    "route": "--route",
+}
 
 
 @click.command()
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
 @click.option("--question", "questions", multiple=True, help="Only the cases that this question changes.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("vnethash-report"),
               show_default=True, help="Folder of the records; it is made anew.")
+@click.option("--overwrite", is_flag=True, help="Also a folder with a run that was killed: discard its answers.")
+@click.option("--resume", metavar="FOLDER", type=click.Path(path_type=Path),
+              help="Go on with the run in FOLDER that was killed or interrupted; it is named alone, without targets.")
 @click.option("--expected", type=click.Path(dir_okay=False, path_type=Path), help="Known results; only change fails.")
 @click.option("--accept", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found to this file.")
 @click.option("--validate", is_flag=True, help="Hold every message of an exec: target against the protocol's schema.")
@@ -40,6 +51,8 @@ def check(
     clauses: tuple[str, ...],
     questions: tuple[str, ...],
     output: Path,
+    overwrite: bool,
+    resume: Path | None,
     expected: Path | None,
     accept: Path | None,
     validate: bool,
@@ -50,38 +63,62 @@ def check(
 ) -> int:
     """Put the conformance suite to targets and judge each by one consistent profile of readings.
 
-    What a witness such as linux-dissector shows is told beside it, and is no verdict.
+    What a witness such as linux-dissector shows is told beside it, and is no verdict. While the run goes on, each
+    answer is kept in the folder: whatever ends it, --resume asks only what is left.
 
     Exit code 0 if all conform (or all is as --expected says), 1 on deviations, 3 if a target could not be driven.
     """
+    import msgspec  # noqa: PLC0415
     from vnethash.conformance import expected as expectations  # noqa: PLC0415
+    from vnethash.conformance import journal as journals  # noqa: PLC0415
     from vnethash.conformance.check import check as run_check  # noqa: PLC0415
+    from vnethash.conformance.check import tool  # noqa: PLC0415
     from vnethash.conformance.device.control import Control  # noqa: PLC0415
-    from vnethash.conformance.report import ReportWriter, draw_all, now, read_report  # noqa: PLC0415
+    from vnethash.conformance.report import ReportWriter, draw_all, now, read_report, resume_hint  # noqa: PLC0415
     from vnethash.conformance.summary import make_console, render_differences, render_terminal  # noqa: PLC0415
     from vnethash.targets.devices import is_device, open_device  # noqa: PLC0415
     from vnethash.targets.registry import WITNESSES, check_name, open_target, open_witness, with_routes  # noqa: PLC0415
 
-    known = expectations.read_expected(expected) if expected else None
-    chosen = _targets(names, everything)
-    for name in chosen:
-        check_name(name)
-    asked = [name for name in chosen if name in WITNESSES]
-    chosen = with_routes([name for name in chosen if name not in asked], route)
-    control = None
-    if suite == "control" or (suite == "default" and any(map(is_device, chosen))):
-        fields = frozenset(question_fields(questions))
-        control = Control(lambda name: open_device(name, timeout=timeout), frozenset(clauses), fields)
-    label, cases = load_cases(suite, clauses, questions, empty=control is not None)
     with ExitStack() as stack:
-        witnesses = [stack.enter_context(closing(open_witness(name))) for name in asked]
-        writer = stack.enter_context(ReportWriter(output))
-        sink = _sink(writer.write, as_json)
+        if resume:
+            _only_resume()
+            output = resume
+            journal = stack.enter_context(journals.Journal.resume(output))
+            asked = journal.asked
+            expected = expected or (Path(asked.expected) if asked.expected else None)
+            accept = accept or (Path(asked.accept) if asked.accept else None)
+        else:
+            chosen = _targets(names, everything)
+            for name in chosen:
+                check_name(name)
+            asked = journals.Asked(
+                journals.FORMAT, tool(), with_routes([name for name in chosen if name not in WITNESSES], route), suite,
+                "", [name for name in chosen if name in WITNESSES], list(clauses), list(questions), validate, timeout,
+                str(expected) if expected else None, str(accept) if accept else None,
+            )
+        known = expectations.read_expected(expected) if expected else None
+        control = None
+        if asked.suite == "control" or (asked.suite == "default" and any(map(is_device, asked.targets))):
+            fields = frozenset(question_fields(asked.questions))
+            control = Control(lambda name: open_device(name, timeout=asked.timeout), frozenset(asked.clauses), fields)
+        label, cases = load_cases(asked.suite, asked.clauses, asked.questions, empty=control is not None)
+        digest = journals.digest_of(cases)
+        witnesses = [stack.enter_context(closing(open_witness(name))) for name in asked.witnesses]
+        if resume:
+            journal.check(digest, tool())
+        else:
+            asked = msgspec.structs.replace(asked, digest=digest)
+            journal = stack.enter_context(journals.Journal.create(output, asked, overwrite=overwrite))
+        writer = stack.enter_context(ReportWriter(output, kept=journal.taken.records))
+        sink = _sink(writer.write, as_json, journal.taken.records)
         with Bars(enabled=not quiet and not as_json) as bars:
             summary = run_check(
-                chosen, label, cases, lambda name: open_target(name, validate=validate, timeout=timeout), sink,
-                progress=bars, command=sys.argv[1:], now=now, control=control, witnesses=witnesses,
+                asked.targets, label, cases,
+                lambda name: open_target(name, validate=asked.validate, timeout=asked.timeout), sink,
+                progress=bars, command=sys.argv[1:], now=now, control=control, witnesses=witnesses, journal=journal,
             )
+        if not summary.interrupted:
+            journal.finish()
     draw_all(output)
     report = read_report(output)
     if not as_json:
@@ -98,15 +135,29 @@ def check(
             render_differences(differences, make_console())
         return expectations.exit_code(differences)
     if summary.interrupted:
+        click.echo(f"vnethash: interrupted; {resume_hint(output)}", err=True)
         return 130
     return summary.exit_code
+
+
+def _only_resume() -> None:
+    """Raise UsageError where the command line says what the run that goes on has said already."""
+    context = click.get_current_context()
+    for name, words in _SAID.items():
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT and context.params[name]:
+            raise UsageError(f"--resume goes on with the run as it was begun; {words} cannot be given again")
 
 
 def _targets(names: Sequence[str], everything: bool) -> list[str]:
     if everything:
         from vnethash.targets.registry import probe_all  # noqa: PLC0415
 
-        found = [line.name for line in probe_all() if line.available and (line.judged or line.witness)]
+        lines = probe_all()
+        for line in lines:
+            # PATH and COMMAND stand for what only the user has.
+            if not line.available and not line.name.rpartition(":")[2].isupper() and "." not in line.name:
+                click.echo(f"vnethash: skipped {line.name}: {line.reason}", err=True)
+        found = [line.name for line in lines if line.available and (line.judged or line.witness)]
         return [*names, *(name for name in found if name not in names)]
     if not names:
         raise UsageError("no target is named", hint="`vnethash targets` lists them, --all takes every one")
@@ -166,7 +217,9 @@ def load_cases(
     return label, cases
 
 
-def _sink(write: Callable[[AnyRecord], None], as_json: bool) -> Callable[[AnyRecord], None]:
+def _sink(
+    write: Callable[[AnyRecord], None], as_json: bool, kept: Sequence[AnyRecord]
+) -> Callable[[AnyRecord], None]:
     if not as_json:
         return write
     import msgspec  # noqa: PLC0415
@@ -175,6 +228,8 @@ def _sink(write: Callable[[AnyRecord], None], as_json: bool) -> Callable[[AnyRec
         write(record)
         click.echo(msgspec.json.encode(record))
 
+    for record in kept:
+        click.echo(msgspec.json.encode(record))
     return both
 
 

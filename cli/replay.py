@@ -23,7 +23,7 @@ def replay(words: tuple[str, ...], target: str | None, route: str, ledger: Path 
     there, 2 cannot be replayed.
     """
     from vnethash.conformance.replay import replay as run_replay  # noqa: PLC0415
-    from vnethash.conformance.report import read_report  # noqa: PLC0415
+    from vnethash.conformance.report import JOURNAL, read_report, resume_hint  # noqa: PLC0415
     from vnethash.conformance.wording import all_allowed_words, outcome_words, step_lines  # noqa: PLC0415
     from vnethash.targets.devices import open_device  # noqa: PLC0415
     from vnethash.targets.registry import open_target, with_routes  # noqa: PLC0415
@@ -41,6 +41,8 @@ def replay(words: tuple[str, ...], target: str | None, route: str, ledger: Path 
     matching = [name for name in known if name == wanted or name.partition(".")[2] == wanted]
     if len(matching) != 1:
         hint = f"it has {', '.join(sorted(known)) or 'none'}"
+        if report.footer is None and (folder / JOURNAL).exists():
+            hint = f"the run did not finish: {resume_hint(folder)}; {hint} yet"
         problem = "no finding" if not matching else "more than one finding"
         raise UsageError(f"{folder}: {problem} {wanted!r}", hint=hint)
     finding = known[matching[0]]

@@ -6,7 +6,7 @@ import platform
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vnethash.conformance import records
 from vnethash.conformance.coverage import ask
@@ -14,8 +14,11 @@ from vnethash.conformance.describe import decode
 from vnethash.conformance.device.control import Control, OnlyDevice, Session
 from vnethash.conformance.device.control import finding as control_finding
 from vnethash.conformance.findings import Group, find_groups
+from vnethash.conformance.journal import Book, Taken
 from vnethash.conformance.judge import Judged, Judgement, conclude, judge
+from vnethash.conformance.progress import Silent
 from vnethash.conformance.runner import Run, run_suite
+from vnethash.conformance.tally import by_clause, settled
 from vnethash.models.causes import company, effect, mixed_cause, shows_reading, unexplained_cause
 from vnethash.models.events import RULES, steps
 from vnethash.models.expectations import LITERAL, Expectations, Expected
@@ -26,21 +29,21 @@ from vnethash.models.summarize import summarize as summarize_once
 from vnethash.models.symbolic.profile import satisfied
 from vnethash.spec.errors import TargetError, TargetUnavailable, VnethashError
 from vnethash.spec.outcome import Observation, Outcome
-from vnethash.spec.questions import all_by_field, all_questions, questions_by_field
+from vnethash.spec.questions import questions_by_field
 from vnethash.targets.base import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vnethash.conformance.device.judge import JudgedPlay
+    from vnethash.conformance.journal import Journal
+    from vnethash.conformance.progress import Progress
     from vnethash.conformance.suite import Case
     from vnethash.models.allowed import Expectation
     from vnethash.models.symbolic.profile import Profile
     from vnethash.spec.configuration import Configuration
     from vnethash.targets.base import Target, Witness
 
-#: Clauses that only a target that shows reports can keep or break.
-_ABOUT_REPORTS = frozenset({"REP-1", "REP-2", "REP-3", "REP-4", "HDR-1", "FB-4"})
 #: In the reason of a witness that only the run showed.
 NOT_ALONE = "not shown when the frame is put alone"
 #: Allowed outcomes written out for one case; a frame that asks much has more.
@@ -48,26 +51,6 @@ MOST_ALLOWED = 12
 
 
 summarize = lru_cache(maxsize=8192)(summarize_once)
-
-
-class Progress(Protocol):
-    """Hears how far a run is."""
-
-    def stage(self, target: str, what: str, total: int) -> None:
-        """A new stage begins, with `total` steps."""
-
-    def advance(self, count: int) -> None:
-        """More steps are done."""
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def stage(self, target: str, what: str, total: int) -> None:
-        """Say nothing."""
-
-    def advance(self, count: int) -> None:
-        """Say nothing."""
 
 
 @dataclass
@@ -100,25 +83,31 @@ def check(
     expectations: Expectations | None = None,
     control: Control | None = None,
     witnesses: Sequence[Witness] = (),
+    journal: Journal | None = None,
 ) -> Summary:
     """Check targets one after the other; each record goes to `sink` as soon as it is known.
 
     What `witnesses` show is recorded beside it, and judged by nobody.
     With `control` those that are devices get its part of the control suite as well.
     A target that cannot be driven is recorded as such, and the others are still judged. Ctrl-C ends the run and keeps
-    what was answered until then.
+    what was answered until then. Answers go into `journal` as they come. If it is of a run that was cut short, what is
+    done stands, what was answered is not asked again; raises UsageError or a TargetError for a target that is another
+    than before, or cannot be opened any more.
     """
     progress = progress or Silent()
     expectations = expectations or Expectations()
-    summary = Summary({})
-    sink(
-        records.Header(
-            records.FORMAT, f"vnethash {_version()}", now(), suite, list(names), platform.platform(), list(command)
+    taken = journal.taken if journal else Taken()
+    summary = taken_up(taken)
+    if not taken.records:
+        sink(
+            records.Header(records.FORMAT, tool(), now(), suite, list(names), platform.platform(), list(command))
         )
-    )
     for position, name in enumerate(names, 1):
         if summary.interrupted:
             break
+        if name in taken.targets:
+            continue
+        book = journal.book(name) if journal else Book()
         session: Session | None = None
         try:
             session = _session(name, control)
@@ -126,18 +115,24 @@ def check(
         except (TargetError, VnethashError) as error:
             if session:
                 session.close()
+            if not book.empty:
+                raise
             sink(_not_driven(name, error.line()))
             summary.conclusions[name] = "not-driven"
+            book.done()
             continue
         try:
+            book.begin(target, session)
             progress.stage(name, "running", len(cases))
-            run = run_suite(target, cases, progress.advance)
+            run = run_suite(target, cases, progress.advance, book)
             summary.interrupted = run.interrupted
             if session and not run.interrupted:
                 progress.stage(name, "commands", len(session.scripts))
-                session.put(progress.advance)
+                session.put(progress.advance, book)
                 summary.interrupted = session.run.interrupted
-            _report(target, f"T{position}", run, session, expectations, sink, progress, summary)
+            _report(target, f"T{position}", run, session, expectations, sink, progress, summary, book)
+            if not summary.interrupted:
+                book.done()
         except KeyboardInterrupt:
             summary.interrupted = True
             sink(_not_driven(name, "interrupted before its answers were judged"))
@@ -147,7 +142,8 @@ def check(
             if session:
                 session.close()
     if not summary.interrupted:
-        summary.interrupted = not ask(witnesses, sink, progress)
+        left = [witness for witness in witnesses if witness.name not in taken.witnesses]
+        summary.interrupted = not ask(left, sink, progress)
     sink(
         records.Footer(now(), summary.cases, summary.findings, summary.exit_code, interrupted=summary.interrupted)
     )
@@ -181,6 +177,7 @@ def _report(
     sink: Callable[[records.AnyRecord], None],
     progress: Progress,
     summary: Summary,
+    book: Book,
 ) -> None:
     observes = target.capabilities.observes
     progress.stage(target.name, "judging", len(run.answers))
@@ -228,14 +225,14 @@ def _report(
                 "name": target.implementation.name, "version": target.implementation.version,
                 "language": target.implementation.language, "homepage": target.implementation.homepage,
             },
-            list(target.notes),
+            book.all_notes(),
             sorted(observes),
             conclusion,
             reason,
             dict(Counter(entry.verdict for entry in judged)),
-            _profile(judgement.profile),
-            _by_clause(judged, observes),
-            round(run.seconds + (session.run.seconds if session else 0.0), 3),
+            settled(judgement.profile),
+            by_clause(judged, observes),
+            round(book.seconds + run.seconds + (session.run.seconds if session else 0.0), 3),
         )
     )
 
@@ -446,50 +443,23 @@ def _case_record(target: str, entry: Judged) -> records.Case:
     )
 
 
-def _profile(profile: Profile) -> dict[str, records.Settled]:
-    settled = {}
-    for question in all_questions().values():
-        numbers = profile.possible.get(question.field)
-        if numbers is None:
-            continue
-        best = profile.readings[question.field]
-        ordered = [best, *sorted(numbers - {best})]
-        settled[question.id] = records.Settled(
-            [question.readings[number].name for number in ordered],
-            question.readings[best].standing,
-            profile.spoke.get(question.field, 0),
-        )
-    return settled
-
-
-def _by_clause(judged: Sequence[Judged | JudgedPlay], observes: frozenset[str]) -> dict[str, dict[str, int]]:
-    """Count verdicts by clause.
-
-    A failure counts against the clauses that it names, anything else for all that its case tests; a target that shows
-    no report is not judged by the clauses about reports.
-    """
-    questions = all_by_field()
-    table: dict[str, Counter[str]] = {}
-    for entry in judged:
-        clauses = list(entry.clauses_tested)
-        if entry.verdict == "fail":
-            unsupported = (
-                questions[name] for name, number in (entry.readings or {}).items()
-                if number not in questions[name].allowed
-            )
-            clauses = [entry.clause, *(clause for question in unsupported for clause in question.clauses)]
-        for clause in dict.fromkeys(clauses):
-            if "report" in observes or clause not in _ABOUT_REPORTS:
-                table.setdefault(clause, Counter())[entry.verdict] += 1
-    return {clause: dict(counts) for clause, counts in sorted(table.items())}
-
-
 def _not_driven(name: str, reason: str) -> records.TargetRecord:
     return records.TargetRecord(name, {"name": name}, [], [], "not-driven", reason, {}, {}, {}, 0.0)
 
 
-def _version() -> str:
+def tool() -> str:
+    """Return the name and version of this tool, as a header has it."""
     from importlib.metadata import version  # noqa: PLC0415
 
-    return version("vnethash")
+    return f"vnethash {version('vnethash')}"
+
+
+def taken_up(taken: Taken) -> Summary:
+    """Return what the part of a run that stands came to."""
+    kinds = [type(record) for record in taken.records]
+    return Summary(
+        {name: record.conclusion for name, record in taken.targets.items()},
+        kinds.count(records.Case) + kinds.count(records.Sequence),
+        kinds.count(records.Finding),
+    )
 

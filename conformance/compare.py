@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.check import Prober, Progress, Silent, shown
+from vnethash.conformance.check import Prober, shown
 from vnethash.conformance.judge import judge
+from vnethash.conformance.progress import Silent
 from vnethash.conformance.runner import Answer, Run, run_suite
 from vnethash.models.causes import is_hashed
 from vnethash.models.expectations import Expectations
@@ -25,6 +26,7 @@ from vnethash.targets.fitting import fit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vnethash.conformance.progress import Progress
     from vnethash.conformance.records import Shown
     from vnethash.conformance.suite import Case
     from vnethash.models.symbolic.profile import Profile

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import RenderableType
-    from vnethash.conformance.check import Progress
+    from vnethash.conformance.progress import Progress
     from vnethash.targets.base import Witness
 
 

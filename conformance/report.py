@@ -7,6 +7,7 @@ the line.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 REPORT = "report.jsonl"
+#: Beside it while the run goes on (journal.py).
+JOURNAL = "answers.jsonl"
 #: What `draw_all` writes, in this order.
 DRAWN = ("junit.xml", "report.html", "summary.md", "badge.json", "witnesses.pcapng")
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -60,12 +63,15 @@ class ReportWriter:
 
     The first record must be the header. A report that the folder already holds, and what was drawn from it, is removed
     first, so that nothing old stands beside the new; without `replace` it is a user's mistake to name such a folder.
+    With `kept`, the records of a run that goes on, the old report stays until the first new record comes; the file
+    then holds the records that are kept and the new one.
     """
 
-    def __init__(self, folder: Path | str, *, replace: bool = True) -> None:
+    def __init__(self, folder: Path | str, *, replace: bool = True, kept: Iterable[AnyRecord] = ()) -> None:
         self.folder = Path(folder)
         self.path = self.folder / REPORT
         self._replace = replace
+        self._kept = tuple(kept)
         self._file: BinaryIO | None = None
         self._headed = False
         self._finished = False
@@ -75,6 +81,8 @@ class ReportWriter:
     def __enter__(self) -> ReportWriter:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self._kept:
+                return self
             if self._replace:
                 for name in (REPORT, *DRAWN):
                     (self.folder / name).unlink(missing_ok=True)
@@ -105,16 +113,30 @@ class ReportWriter:
     def extend(self, batch: Iterable[AnyRecord]) -> None:
         """Append several records in one write."""
         lines = bytearray()
-        for record in batch:
+        for record in (*self._kept, *batch):
             self._check(record)
-            lines += _encode(record) + b"\n"
-        if self._file is None:
-            raise VnethashError(f"{self.path} is not open")
+            lines += encode(record) + b"\n"
         try:
-            self._file.write(lines)
-            self._file.flush()
+            if self._kept:
+                self._go_on(lines)
+            elif self._file is None:
+                raise VnethashError(f"{self.path} is not open")
+            else:
+                self._file.write(lines)
+                self._file.flush()
         except OSError as error:
             raise VnethashError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def _go_on(self, lines: bytes | bytearray) -> None:
+        """Put these lines in the place of the old report, at once, and go on behind them."""
+        part = self.path.with_name(f".{REPORT}.part")
+        self._file = part.open("wb")
+        self._file.write(lines)
+        self._file.flush()
+        part.replace(self.path)
+        self._kept = ()
+        for name in DRAWN:
+            (self.folder / name).unlink(missing_ok=True)
 
     def finish(self, exit_code: int, *, interrupted: bool = False, finished: str = "") -> Footer:
         """Write the footer, which makes the file a report, and return it."""
@@ -139,7 +161,8 @@ class ReportWriter:
         self._finished = isinstance(record, Footer)
 
 
-def _encode(record: AnyRecord) -> bytes:
+def encode(record: msgspec.Struct) -> bytes:
+    """Return a record as one line without its end; what cannot be UTF-8 is written with backslashes."""
     try:
         return _ENCODER.encode(record)
     except UnicodeEncodeError:  # what a target printed was decoded with "surrogateescape"
@@ -244,7 +267,23 @@ def read_report(path: Path | str, *, partial: bool = False) -> Report:
         with path.open("rb") as file:
             return gather(_lines(file, path, partial=partial), path, partial=partial)
     except FileNotFoundError:
-        raise UsageError(f"there is no {path}", hint="give the folder that `vnethash check` wrote") from None
+        begun = (path.parent / JOURNAL).exists()
+        hint = resume_hint(path.parent) if begun else "give the folder that `vnethash check` wrote"
+        raise UsageError(f"there is no {path}", hint=hint) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_records(path: Path) -> list[AnyRecord]:
+    """Return the whole records of a file in order, none if it is not there or was cut in its first line."""
+    try:
+        with path.open("rb") as file:
+            if not file.readline().endswith(b"\n"):
+                return []
+            file.seek(0)
+            return list(_lines(file, path, partial=True))
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
@@ -345,9 +384,15 @@ def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _missing_footer(path: Path) -> MissingFooter:
-    return MissingFooter(
-        f"{path} has no footer: the run did not finish", hint="`vnethash report --partial` draws what there is"
-    )
+    hint = "`vnethash report --partial` draws what there is"
+    if (path.parent / JOURNAL).exists():
+        hint = f"{resume_hint(path.parent)}; {hint}"
+    return MissingFooter(f"{path} has no footer: the run did not finish", hint=hint)
+
+
+def resume_hint(folder: Path) -> str:
+    """Return how a run that did not finish goes on."""
+    return f"`vnethash check --resume {shlex.quote(str(folder))}` goes on with it"
 
 
 def _checked_header(header: Header, where: str) -> Header:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vnethash.spec.errors import TargetDied, TargetError, TargetTimeout
 from vnethash.targets.base import Errored, Refused, Result, Skipped
@@ -31,6 +31,27 @@ class Answer(NamedTuple):
     result: Result
 
 
+class Book(Protocol):
+    """Where answers are kept as they come, and what it holds of a run that was cut short."""
+
+    def known(self, case: int) -> Result | None:
+        """Return the result of a case that was answered before."""
+
+    def keep(self, answers: Sequence[Answer]) -> None:
+        """Keep answers that just came."""
+
+
+class NoBook:
+    """Keeps nothing."""
+
+    def known(self, case: int) -> Result | None:
+        """Know nothing."""
+        return None
+
+    def keep(self, answers: Sequence[Answer]) -> None:
+        """Keep nothing."""
+
+
 @dataclass
 class Run:
     """The answers of one target, and why it ended early if it did."""
@@ -41,19 +62,38 @@ class Run:
     seconds: float = 0.0
 
 
-def run_suite(target: Target, cases: Sequence[Case], progress: Callable[[int], None] = lambda _: None) -> Run:
+def run_suite(
+    target: Target,
+    cases: Sequence[Case],
+    progress: Callable[[int], None] = lambda _: None,
+    book: Book | None = None,
+) -> Run:
     """Put every case to the target; `progress` is told how many more are done.
 
+    Each batch of answers goes into `book` when it comes; what the book holds already is not asked again.
     A target that dies is asked on with the next configuration, unless it keeps dying. One that can no longer be driven
     ends the run; Ctrl-C does too. Both keep what was answered.
     """
     run = Run()
+    book = book or NoBook()
     started = time.monotonic()
+
+    def take(answers: list[Answer]) -> None:
+        run.answers.extend(answers)
+        book.keep(answers)
+        progress(len(answers))
+
     try:
         failures = 0
         for configuration, group in _groups(target, cases, run, progress):
+            known = [
+                Answer(case, configuration, result) for case in group if (result := book.known(case.id)) is not None
+            ]
+            run.answers.extend(known)
+            progress(len(known))
+            done = {answer.case.id for answer in known}
             try:
-                _run_group(target, configuration, group, run, progress)
+                _run_group(target, configuration, [case for case in group if case.id not in done], take)
                 failures = 0
             except (TargetDied, TargetTimeout) as error:
                 failures += 1
@@ -61,8 +101,7 @@ def run_suite(target: Target, cases: Sequence[Case], progress: Callable[[int], N
                     raise
                 done = {answer.case.id for answer in run.answers}
                 left = [case for case in group if case.id not in done]
-                run.answers.extend(Answer(case, configuration, Errored(error.message)) for case in left)
-                progress(len(left))
+                take([Answer(case, configuration, Errored(error.message)) for case in left])
     except TargetError as error:
         run.ended = error.line()
     except KeyboardInterrupt:
@@ -89,8 +128,10 @@ def _groups(
 
 
 def _run_group(
-    target: Target, configuration: Configuration, cases: list[Case], run: Run, progress: Callable[[int], None]
+    target: Target, configuration: Configuration, cases: list[Case], take: Callable[[list[Answer]], None]
 ) -> None:
+    if not cases:
+        return
     try:
         target.configure(configuration)
     except Refused as refused:
@@ -99,13 +140,9 @@ def _run_group(
             result = Skipped(f"configuration refused: {refused.message}")
         else:
             result = Errored(f"legal configuration refused: {refused.message}")
-        run.answers.extend(Answer(case, configuration, result) for case in cases)
-        progress(len(cases))
+        take([Answer(case, configuration, result) for case in cases])
         return
     for first in range(0, len(cases), BATCH):
         batch = cases[first:first + BATCH]
         results = target.run([case.frame for case in batch])
-        run.answers.extend(
-            Answer(case, configuration, result) for case, result in zip(batch, results, strict=True)
-        )
-        progress(len(batch))
+        take([Answer(case, configuration, result) for case, result in zip(batch, results, strict=True)])

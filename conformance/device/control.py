@@ -18,7 +18,7 @@ from vnethash.conformance.device.judge import (
     judge_plays,
     weigh_all,
 )
-from vnethash.conformance.device.runner import Play, Plays, run_scripts, traits_of
+from vnethash.conformance.device.runner import Play, PlayBook, Plays, run_scripts, traits_of
 from vnethash.conformance.device.suite import control_suite
 from vnethash.models.device.allowed import offered_readings
 from vnethash.models.device.state import Packet
@@ -67,9 +67,9 @@ class Session:
             questions & self.weigher.expectation(script.steps).questions()  # type: ignore[attr-defined]
         )
 
-    def put(self, progress: Callable[[int], None]) -> None:
-        """Put the scripts and weigh what came out."""
-        self.run = run_scripts(self.device, self.scripts, progress)
+    def put(self, progress: Callable[[int], None], book: PlayBook | None = None) -> None:
+        """Put the scripts and weigh what came out; `book` keeps it."""
+        self.run = run_scripts(self.device, self.scripts, progress, book)
         self.weighed = weigh_all(self.run.plays, self.weigher)
 
     def constraints(self) -> list[Constraint]:

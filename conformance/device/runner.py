@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vnethash.models.device.state import Command, Negotiate, Packet, Reset, Traits
 from vnethash.spec.errors import TargetDied, TargetError, TargetTimeout
@@ -36,6 +36,27 @@ class Play(NamedTuple):
     late: bool = False
 
 
+class PlayBook(Protocol):
+    """Where answers are kept as they come, and what it holds of a run that was cut short."""
+
+    def known_play(self, script: Script) -> Play | None:
+        """Return what came out for a script before."""
+
+    def keep_play(self, play: Play) -> None:
+        """Keep what just came out."""
+
+
+class NoPlayBook:
+    """Keeps nothing."""
+
+    def known_play(self, script: Script) -> Play | None:
+        """Know nothing."""
+        return None
+
+    def keep_play(self, play: Play) -> None:
+        """Keep nothing."""
+
+
 @dataclass
 class Plays:
     """The answers of one device, and why they end early if they do."""
@@ -56,25 +77,33 @@ def traits_of(device: Device) -> Traits:
 
 
 def run_scripts(
-    device: Device, scripts: Sequence[Script], progress: Callable[[int], None] = lambda _: None
+    device: Device,
+    scripts: Sequence[Script],
+    progress: Callable[[int], None] = lambda _: None,
+    book: PlayBook | None = None,
 ) -> Plays:
     """Put every script to the device; `progress` is told how many more are done.
 
-    A device that dies is started anew, unless it keeps dying. Ctrl-C ends the run. Both keep what was answered.
+    A device that dies is started anew, unless it keeps dying. Ctrl-C ends the run. Both keep what was answered. What
+    comes out of each script goes into `book`; a script that the book holds already is not put again.
     """
     run = Plays()
+    book = book or NoPlayBook()
     started = time.monotonic()
     failures = 0
     try:
         for script in scripts:
-            play = _play(device, script)
+            known = book.known_play(script)
+            play = known or _play(device, script)
             run.plays.append(play)
+            if known is None:
+                book.keep_play(play)
             progress(1)
             failures = failures + 1 if play.error else 0
             if failures == _MOST_FAILURES:
                 run.ended = play.error
                 break
-            if play.error:
+            if play.error and known is None:
                 device.restart()
     except TargetError as error:
         run.ended = error.line()
