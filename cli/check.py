@@ -44,6 +44,7 @@ _SAID = {
               help="How frames reach a steering program in the kernel.")
 @click.option("--json", "as_json", is_flag=True, help="The records on standard output, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--brief", is_flag=True, help="The conclusions and the matrix of causes; the findings are in the report.")
 def check(
     names: tuple[str, ...],
     everything: bool,
@@ -60,6 +61,7 @@ def check(
     route: str,
     as_json: bool,
     quiet: bool,
+    brief: bool,
 ) -> int:
     """Put the conformance suite to targets and judge each by one consistent profile of readings.
 
@@ -122,7 +124,7 @@ def check(
     draw_all(output)
     report = read_report(output)
     if not as_json:
-        render_terminal(report, make_console())
+        render_terminal(report, make_console(), brief=brief)
     if accept:
         previous = expectations.read_expected(accept) if accept.exists() else known
         expectations.write_expected(expectations.accept(report, previous), accept)

@@ -205,17 +205,21 @@ def make_console(file: IO[str] | None = None, *, width: int | None = None) -> Co
     return console
 
 
-def render_terminal(report: Report | Iterable[AnyRecord], console: Console) -> None:
-    """Print what a user sees at the end of a run."""
+def render_terminal(report: Report | Iterable[AnyRecord], console: Console, *, brief: bool = False) -> None:
+    """Print what a user sees at the end of a run; `brief` leaves findings and what witnesses show to the report."""
     if not isinstance(report, Report):
         report = gather(report, Path(REPORT), partial=True)
     if report.state:
         console.print(Text(f"incomplete: {report.state}", style="bold magenta"))
     if report.targets:
         console.print(_targets_table(report))
+    if brief:
+        console.print()
     for target in report.targets:
         parts = [part for part in (_findings_table(target), _readings_table(target), _skipped(target)) if part]
-        if parts or (target.record and target.record.reason):
+        if brief:
+            console.print(_target_line(target))
+        elif parts or (target.record and target.record.reason):
             console.print()
             console.print(_target_line(target))
             console.print(Padding(Group(*parts), (0, 0, 0, 2)))
@@ -224,7 +228,8 @@ def render_terminal(report: Report | Iterable[AnyRecord], console: Console) -> N
         console.print()
         console.print(_matrix_table(matrix))
     for witness in report.witnesses:
-        console.print(*coverage.render(witness), sep="\n")
+        if not brief:
+            console.print(*coverage.render(witness), sep="\n")
     console.print()
     where = Text.assemble(("report  ", "dim"), str(report.folder), ("  (open report.html)", "dim"))
     console.print(where, soft_wrap=True)
