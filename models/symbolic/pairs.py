@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from vnethash.models.symbolic.late import LATE, late_witness
 from vnethash.models.symbolic.obligations import Task, Verdict
+from vnethash.models.symbolic.options_walk import MATTERS_FROM, address_inside, may_be_asked, may_matter
 from vnethash.models.symbolic.place import asked_elsewhere, chosen, moved
 from vnethash.models.symbolic.query import Witness, questions_raised
-from vnethash.models.symbolic.scene import WALK_QUESTIONS
+from vnethash.models.symbolic.scene import ASKED_FROM, WALK_QUESTIONS
 from vnethash.models.symbolic.shortest import Apart, Hunt, Pair, Space
 from vnethash.models.symbolic.stage import LINKS
 from vnethash.spec.questions import load_questions
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 GROUP = "questions"
 #: Names of the tasks that are about frames and not about a question.
-PLACE, ELSEWHERE = "packets in other places", "frames without IP"
+PLACE, ELSEWHERE, OPTIONS = "packets in other places", "frames without IP", "walks through options"
 #: Questions that are asked only under another reading of another question.
 CONTEXTS: Mapping[str, Mapping[str, int]] = {
     "icmpv6_ports": {"icmpv6_header": 1}, "option_walk_end": {"home_overrun": 2},
@@ -55,6 +56,10 @@ def tasks() -> list[Task]:
             seconds=120, cost=2,
         ),
     ]
+    found.append(Task(
+        GROUP, OPTIONS, "an address that a walk finds lies inside its header; questions of walks matter from a size on",
+        "headers of any size for the first; literal readings of home-overrun and home-length", seconds=200, cost=12,
+    ))
     for question in load_questions().values():
         statement = "any two readings are told apart, and no shorter frame does it"
         found.append(Task(GROUP, question.id, statement, _bounds(question), seconds=300, cost=_cost(question)))
@@ -70,6 +75,8 @@ def run(task: Task) -> Verdict:
         raised = asked_elsewhere(_MOST) - _link_questions()
         detail = f"asked there: {', '.join(sorted(raised))}" if raised else "every EtherType was tried"
         return Verdict("open" if raised else "proved", detail, seconds=time.monotonic() - started)
+    if task.name == OPTIONS:
+        return _options(task, started)
     question = load_questions()[task.name]
     context = Readings(**CONTEXTS.get(question.field, {}))
     if question.field in LATE:
@@ -152,6 +159,18 @@ def _verdict(question: Question, found: Mapping[Pair, Apart], started: float, bo
     span = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
     detail = f"{len(found)} pair{'s' * (len(found) > 1)}, shortest frames of {span} bytes"
     return Verdict("proved", detail, "each frame was run in CPython under both readings", seconds, None, data)
+
+
+def _options(task: Task, started: float) -> Verdict:
+    limit = task.seconds / 15
+    wrong = list(address_inside(limit))
+    for field, least in ASKED_FROM.items():
+        wrong += [f"{field} asked in {size}" for size in range(8, least, 8) if may_be_asked(field, size, limit)]
+    for field, least in MATTERS_FROM.items():
+        asked_from = ASKED_FROM[field]
+        wrong += [f"{field} in {size}" for size in range(asked_from, least, 8) if may_matter(field, size, limit)]
+    detail = "; ".join(wrong) or ", ".join(f"{field} from {least} bytes on" for field, least in MATTERS_FROM.items())
+    return Verdict("open" if wrong else "proved", detail, seconds=time.monotonic() - started)
 
 
 def _place(task: Task, started: float) -> Verdict:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 from vnethash.models.ipv4 import source_route
 from vnethash.models.options import Address, home_address, plain_home
 from vnethash.models.packet import Selection
-from vnethash.models.reference import NEGOTIATED, decide
-from vnethash.models.symbolic.terms import Graph, Term, Value, high, key, low
+from vnethash.models.reference import decide
+from vnethash.models.symbolic.terms import Graph, Term, Value, high, key, low, same
 from vnethash.models.symbolic.translate import Frame, Log, Row, Thing, Translator
 from vnethash.spec.constants import ALL_HASH_TYPES, ALL_TUNNEL_TYPES
 from vnethash.spec.questions import load_questions
@@ -39,21 +39,29 @@ WALK_QUESTIONS = frozenset({
     "home_alignment", "home_length", "home_overrun", "home_repeated", "home_type", "option_limit", "option_overrun",
     "option_walk_end",
 })
+#: Bytes of a header in which a question of a walk is asked at all, others being read literally; proved in
+#: `options_walk.py`: two addresses, 30 options.
+ASKED_FROM = {"home_repeated": 40, "option_limit": 40}
 
 
-def _asked_in_walk(readings: Row) -> set[str]:
+def _asked_in_walk(readings: Row, asked_from: Mapping[str, int]) -> dict[str, int]:
     """Return the questions that a walk through options may ask under readings, which may be unknown.
 
-    Each turn does the same from any place; two of them show all but what only a count of options asks.
+    The number beside each is the size in bytes of a header from which on it counts. Each turn does the same from any
+    place; two of them show all but what only a count of options asks.
     """
     graph = Graph()
     values: list[Value] = []
-    for name, value in zip(Readings._fields, readings.values, strict=True):
-        values.append(graph.integer(name, low(value), high(value)) if isinstance(value, Term) else value)  # type: ignore[arg-type]
+    changed: set[str] = set()
+    for name, value in zip(Readings._fields, cast("tuple[Value, ...]", readings.values), strict=True):
+        values.append(graph.integer(name, low(value), high(value)) if isinstance(value, Term) else value)
+        if name in WALK_QUESTIONS and not same(value, 0):
+            changed.add(name)
     translator = Translator(graph, {"options.home_address": 2})
     places = [graph.integer(name, 14, 1 << 16) for name in ("header", "size", "end")]
     translator.call(cast("FunctionType", home_address), Frame(1 << 16), *places, Row(Readings, tuple(values)))
-    return {"option_limit", *translator.log.asked}
+    asked = {"option_limit", *translator.log.asked}
+    return {name: 8 if changed - {name} else asked_from.get(name, 8) for name in sorted(asked)}
 
 
 LENGTH, TYPES, HAS_TUNNELS, TUNNELS = "length", "types", "negotiated", "tunnels"
@@ -73,6 +81,7 @@ class Scene:
         known: bytes of the frame that are given, by offset.
         walks: whether the walks through options are translated. If not, they return anything that they might, for
             any number of options: then what is false is false, but what seems possible may not be.
+        asked_from: without walks, bytes of a header from which on a question counts as asked in its walk.
     """
 
     most: int
@@ -83,6 +92,7 @@ class Scene:
     frame_reads: bool = False
     known: Mapping[int, int] = field(default_factory=dict)
     walks: bool = True
+    asked_from: Mapping[str, int] = field(default_factory=lambda: ASKED_FROM)
 
     def __post_init__(self) -> None:
         self.graph = Graph(self.known)
@@ -95,7 +105,8 @@ class Scene:
         self.tunnel_bits: Value = self.tunnels or 0
         if self.tunnels is None:
             kinds = self.graph.integer(TUNNELS, 0, ALL_TUNNEL_TYPES)
-            enabled = self.graph.bit_or(kinds, NEGOTIATED)
+            # For NEGOTIATED, a lower bit that is no type either: numbers, and so all terms, are half as wide.
+            enabled = self.graph.bit_or(kinds, ALL_TUNNEL_TYPES + 1)
             self.tunnel_bits = self.graph.choose(self.graph.truth(HAS_TUNNELS), enabled, 0)
 
     def readings(self, chosen: Mapping[str, int] | None = None) -> Row:
@@ -124,13 +135,25 @@ class Scene:
         """
         place = tuple(key(argument) for argument in arguments if not isinstance(argument, Row | Frame))
         number = self._walked.setdefault((walk, *place), len(self._walked))
-        offset = graph.integer(f"{walk}.{number}", 0, self.most)
-        if walk != home_address.__name__:
+        offset: Value = graph.integer(f"{walk}.{number}", 0, self.most)
+        if walk == source_route.__name__:
             return offset, Log()
-        refused = graph.truth(f"refused.{number}")
+        header, size = cast("tuple[Value, Value]", arguments[1:3])
         readings = arguments[-1]
-        assert isinstance(readings, Row)
-        return Row(Address, (offset, refused, 0)), Log(asked=dict.fromkeys(_asked_in_walk(readings), True))
+        inside = True
+        if isinstance(readings, Row):
+            chosen = Readings(*readings.values)  # type: ignore[arg-type]
+            inside = chosen.home_overrun == 0 and chosen.home_length == 0
+        if inside:
+            # Sixteen bytes behind two of the header and two of the option: proved in `options_walk.py`.
+            fits = graph.negate(graph.less(graph.add(header, size), graph.add(offset, 16)))
+            fits = graph.both(fits, graph.negate(graph.less(offset, graph.add(header, 4))))
+            offset = graph.choose(graph.both(graph.truth(f"found.{number}"), fits), offset, 0)
+        if not isinstance(readings, Row):
+            return offset, Log()
+        counts = _asked_in_walk(readings, self.asked_from)
+        asked = {field: graph.negate(graph.less(size, least)) for field, least in counts.items()}
+        return Row(Address, (offset, graph.truth(f"refused.{number}"), 0)), Log(asked=asked)
 
     def octet(self, offset: Value) -> Value:
         """Return a byte as `reference.hash_input` does: 0 behind the end of the frame."""

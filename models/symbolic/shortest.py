@@ -12,13 +12,14 @@ import time
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnethash.models.symbolic.options_walk import MATTERS_FROM
 from vnethash.models.symbolic.query import ReplayError, Witness, configuration_of, differs, plainest, questions_raised
-from vnethash.models.symbolic.scene import WALK_QUESTIONS
+from vnethash.models.symbolic.scene import ASKED_FROM, WALK_QUESTIONS
 from vnethash.models.symbolic.stage import Found, Limits, Stage
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from vnethash.models.symbolic.terms import Value
     from vnethash.spec.questions import Question
@@ -28,6 +29,10 @@ _TOPS = (33, 41, 53, *range(61, 400, 8))
 
 #: Seconds that are spent on a frame that raises fewer other questions.
 _FEWER = 8.0
+
+#: Turns of loops where frames are sought and nothing is proved; more for what asks for more.
+_FEW_TURNS = {"options.home_address": 4, "options.plain_home": 3, "ipv4.source_route": 4}
+_ENOUGH: Mapping[str, Mapping[str, int]] = {"option_limit": {"options.home_address": 33, "ipv6.ipv6": 1}}
 
 Pair = tuple[int, int]
 
@@ -109,23 +114,27 @@ class Hunt:
         first, second = (Readings(**{**self.context, self.field: number}) for number in pair)
         return Witness(found.frame, configuration_of(found.types, found.tunnels), first, second)
 
-    def _stage(self, link: str, low: int, high: int, *, walks: bool) -> Stage:
+    def _stage(
+        self, link: str, low: int, high: int, *, walks: bool, turns: Mapping[str, int] | None = None
+    ) -> Stage:
         limits = Limits(link, low, high, self.space.types, self.space.tunnels)
-        return Stage(self.field, self.context, limits, walks=walks)
+        return Stage(self.field, self.context, limits, walks=walks, turns=turns, asked_from=ASKED_FROM | MATTERS_FROM)
 
     def _look(self, link: str, low: int, high: int, pairs: list[Pair]) -> None:
         """Look at one kind of frames and one window."""
         pairs = [pair for pair in pairs if pair not in self.best or len(self.best[pair].frame) > low]
         if not pairs:
             return
-        stage = self._stage(link, low, high, walks=self.walks)
+        stage = self._stage(link, low, high, walks=False)
         if stage.asked is False:
             return
-        if len(pairs) < len(self.pairs) and all(stage.differ(*pair) is False for pair in pairs):
-            return  # what is left, others of the same question having been told apart, is often settled by form
+        if not self.walks and all(stage.differ(*pair) is False for pair in pairs):
+            return
         if stage.check(stage.asked, seconds=self._share())[0] == "unsat":
             return
-        exact: Stage | None = stage if self.walks else None
+        if self.walks:
+            self._look_at_walks(stage, pairs)
+            return
         if len(pairs) > 1:
             some: Value = False
             for pair in pairs:
@@ -136,10 +145,29 @@ class Hunt:
             if found is not None:
                 self._take(pairs, found, link, low)
         for pair in pairs:
-            if not self._shorten(stage, pair, low, high):
-                exact = exact or self._stage(link, low, high, walks=True)
-                if not self._shorten(exact, pair, low, high):
-                    raise self._broken(pair)
+            if self._shorten(stage, pair, low, high):
+                continue
+            # The walks matter: a few options in each are enough to find a frame, if not to prove that there is none.
+            self._shorten(self._stage(link, low, high, walks=True, turns=_FEW_TURNS), pair, low, high)
+            if pair in self.best and self._shorten(stage, pair, low, high):
+                continue
+            if not self._shorten(self._stage(link, low, high, walks=True), pair, low, high):
+                raise self._broken(pair)
+
+    def _look_at_walks(self, stage: Stage, pairs: list[Pair]) -> None:
+        """Look for the shortest frames where the question is one of walks; `stage` only knows where it may matter."""
+        link, low, high = stage.limits[:3]
+        for pair in pairs:
+            top = min(high, len(self.best[pair].frame) - 1) if pair in self.best else high
+            few = self._stage(link, low, top, walks=True, turns={**_FEW_TURNS, **_ENOUGH.get(self.field, {})})
+            if not self._shorten(few, pair, low, top):
+                raise self._broken(pair)
+            if pair in self.best:
+                top = len(self.best[pair].frame) - 1
+            if top < low or stage.check(stage.asked, stage.up_to(top), seconds=self._share())[0] == "unsat":
+                continue
+            if not self._shorten(self._stage(link, low, top, walks=True), pair, low, top):
+                raise self._broken(pair)
 
     def _take(self, pairs: list[Pair], found: Found, link: str, low: int) -> bool:
         """Keep a frame for those pairs that it tells apart and that have none as short; say whether it did for any."""
@@ -163,6 +191,8 @@ class Hunt:
         while low <= top:
             kind, found = stage.check(differ, stage.up_to(middle), seconds=self._share(), likely="sat")
             if kind == "unknown":
+                if not stage.exact:
+                    return True  # it was only to find a frame
                 self.open[pair] = f"no answer for {stage.limits.link} frames of {low} to {middle} bytes"
                 return True
             if found is None:
@@ -202,7 +232,8 @@ class Hunt:
         if not raised:
             return best
         size = len(best.frame)
-        stage = self._stage(self.found_in[pair], size, size, walks=self.walks)
+        turns = {**_FEW_TURNS, **_ENOUGH.get(self.field, {})}
+        stage = self._stage(self.found_in[pair], size, size, walks=self.walks, turns=turns)
         differ = stage.differ(*pair)
         others = stage.others()
         until = time.monotonic() + min(_FEWER, self.left())

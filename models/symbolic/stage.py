@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vnethash.models.reference import NEGOTIATED
-from vnethash.models.symbolic.scene import HAS_TUNNELS, LENGTH, TUNNELS, TYPES, Scene
+from vnethash.models.symbolic.scene import ASKED_FROM, HAS_TUNNELS, LENGTH, TUNNELS, TYPES, Scene
 from vnethash.models.symbolic.solve import Problem
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Stage:
 
     def __init__(
         self, field: str, context: Mapping[str, int], limits: Limits, *, walks: bool = True,
-        turns: Mapping[str, int] | None = None, vary: bool = False,
+        turns: Mapping[str, int] | None = None, vary: bool = False, asked_from: Mapping[str, int] = ASKED_FROM,
     ) -> None:
         sys.setrecursionlimit(max(RECURSION, sys.getrecursionlimit()))
         self.field = field
@@ -88,8 +88,10 @@ class Stage:
         self.limits = limits
         self.scene = Scene(
             most=limits.most, least=limits.least, types=limits.types, tunnels=limits.tunnels, walks=walks,
-            known=known_bytes(limits.link), turns=turns or {},
+            known=known_bytes(limits.link), turns=turns or {}, asked_from=asked_from,
         )
+        #: Whether all turns are there that frames of this length can ask for.
+        self.exact = not turns
         self.graph = self.scene.graph
         self.case = in_case(self.scene, limits.link)
         self._selections: dict[int, Row] = {}

@@ -9,15 +9,16 @@ import pytest
 from vnethash.models import transport
 from vnethash.models.packet import Packet
 from vnethash.models.reference import decide, enabled_tunnels, hash_input, outcome
-from vnethash.models.symbolic import pairs, place
+from vnethash.models.symbolic import options_walk, pairs, place
 from vnethash.models.symbolic.late import LATE
+from vnethash.models.symbolic.options_walk import address_inside, may_be_asked, may_matter
 from vnethash.models.symbolic.place import asked_elsewhere, chosen, moved
 from vnethash.models.symbolic.query import questions_raised
 from vnethash.models.symbolic.shortest import Hunt, Space
 from vnethash.models.symbolic.stage import Found
 from vnethash.models.transport import Transport, reach
 from vnethash.spec.configuration import Configuration
-from vnethash.spec.questions import load_questions
+from vnethash.spec.questions import load_questions, questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
@@ -138,3 +139,36 @@ def test_where_no_packet_is_announced_only_questions_about_links_are_asked() -> 
     ranges = place.others()
     covered = sum(top - least + 1 for _, (least, top) in ranges)
     assert covered == 65536 - 4
+
+
+def test_walks_through_options_keep_what_is_used_of_them() -> None:
+    assert address_inside(60) == ()
+    assert not may_be_asked("home_repeated", 24, 60)
+    assert may_be_asked("home_repeated", 40, 60)
+    assert not may_matter("option_limit", 32, 60)
+
+
+def walk_behind_its_header(frame: bytes, header: int, size: int) -> int:
+    if frame[header + 2] == 0xC9:
+        return header + 4
+    return 0
+
+
+def test_an_address_that_may_lie_outside_its_header_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options_walk, "plain_home", walk_behind_its_header)
+    assert address_inside(60) == ("plain_home",)
+
+
+#: Questions whose frames hold home addresses, with the kind and the length of the frame.
+WALKED = {"home_header": 86, "home_overrun": 62, "plain_addresses": 78}
+
+
+@pytest.mark.parametrize("field", WALKED)
+def test_a_frame_is_found_though_walks_are_left_out_where_nothing_is_found(field: str) -> None:
+    question = questions_by_field()[field]
+    size = WALKED[field]
+    pair = (0, len(question.readings) - 1)
+    found = Hunt(question, Space(("ipv6",), size - 1, size), seconds=200, pairs=(pair,)).run()
+    (apart,) = found.values()
+    assert apart.witness is not None
+    assert (len(apart.witness.frame), apart.none_below, apart.reason) == (size, size, "")
