@@ -74,24 +74,27 @@ class Stage:
     """The model on the frames of `limits` under a context of readings, in which one question varies.
 
     `walks` as in `Scene`: without them two readings of a question that is asked in a walk cannot be compared. With
-    `vary` there is one selection for all readings of the question, which is unknown in it.
+    `vary` there is one selection for all readings of the question, which is unknown in it. `hints` are bytes of the
+    frame, by offset, where a frame is sought and nothing is proved.
     """
 
     def __init__(
         self, field: str, context: Mapping[str, int], limits: Limits, *, walks: bool = True,
         turns: Mapping[str, int] | None = None, vary: bool = False, asked_from: Mapping[str, int] = ASKED_FROM,
+        hints: Mapping[int, int] | None = None,
     ) -> None:
         sys.setrecursionlimit(max(RECURSION, sys.getrecursionlimit()))
         self.field = field
         self.context = context
         self.vary = vary
         self.limits = limits
+        self.known = {**known_bytes(limits.link), **(hints or {})}
         self.scene = Scene(
             most=limits.most, least=limits.least, types=limits.types, tunnels=limits.tunnels, walks=walks,
-            known=known_bytes(limits.link), turns=turns or {}, asked_from=asked_from,
+            known=self.known, turns=turns or {}, asked_from=asked_from,
         )
-        #: Whether all turns are there that frames of this length can ask for.
-        self.exact = not turns
+        #: Whether all frames of this length are there, and all turns that they can ask for.
+        self.exact = not turns and not hints
         self.graph = self.scene.graph
         self.case = in_case(self.scene, limits.link)
         self._selections: dict[int, Row] = {}
@@ -158,10 +161,10 @@ class Stage:
         return answer.kind, None if answer.model is None else self._found(answer.model)
 
     def _found(self, model: Model) -> Found:
-        """Read a frame; the bytes that the case settles are written, the solver has not heard of them."""
+        """Read a frame; the bytes that are known are written, the solver has not heard of them."""
         size = model.number(LENGTH, self.limits.most)
         frame = bytearray(model.octets(size))
-        for place, octet in known_bytes(self.limits.link).items():
+        for place, octet in self.known.items():
             if place < size:
                 frame[place] = octet
         tunnels = self.limits.tunnels or 0
