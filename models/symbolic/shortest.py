@@ -33,8 +33,8 @@ _FEWER = 8.0
 #: Turns of loops where frames are sought and nothing is proved; more for what asks for more.
 _FEW_TURNS = {"options.home_address": 4, "options.plain_home": 3, "ipv4.source_route": 4}
 _ENOUGH: Mapping[str, Mapping[str, int]] = {"option_limit": {"options.home_address": 34, "ipv6.ipv6": 2}}
-#: How frames that raise a question are likely to look, bytes by offset: tried first at the least length that a window
-#: has. Thirty options of one byte at the front of a Destination Options header; a solver takes minutes to think of them.
+#: How frames that raise a question are likely to look, bytes by offset, tried first at the least length of a window.
+#: Thirty options of one byte at the front of a Destination Options header; a solver takes minutes to think of them.
 _HINTS: Mapping[str, Mapping[int, int]] = {"option_limit": {20: 60, **dict.fromkeys(range(56, 86), 0)}}
 
 Pair = tuple[int, int]
@@ -122,9 +122,8 @@ class Hunt:
         hints: Mapping[int, int] | None = None,
     ) -> Stage:
         limits = Limits(link, low, high, self.space.types, self.space.tunnels)
-        return Stage(
-            self.field, self.context, limits, walks=walks, turns=turns, asked_from=ASKED_FROM | MATTERS_FROM, hints=hints,
-        )
+        asked_from = ASKED_FROM | MATTERS_FROM
+        return Stage(self.field, self.context, limits, walks=walks, turns=turns, asked_from=asked_from, hints=hints)
 
     def _look(self, link: str, low: int, high: int, pairs: list[Pair]) -> None:
         """Look at one kind of frames and one window."""
@@ -166,8 +165,8 @@ class Hunt:
         for pair in pairs:
             hints = _HINTS.get(self.field)
             if hints and link == "ipv6" and low > max(hints):
-                turns = _ENOUGH[self.field]
-                if not self._shorten(self._stage(link, low, low, walks=True, turns=turns, hints=hints), pair, low, low):
+                likely = self._stage(link, low, low, walks=True, turns=_ENOUGH[self.field], hints=hints)
+                if not self._shorten(likely, pair, low, low):
                     raise self._broken(pair)
             top = min(high, len(self.best[pair].frame) - 1) if pair in self.best else high
             if top < low:
