@@ -39,7 +39,8 @@ _SAID = {
 @click.option("--expected", type=click.Path(dir_okay=False, path_type=Path), help="Known results; only change fails.")
 @click.option("--accept", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found to this file.")
 @click.option("--validate", is_flag=True, help="Hold every message of an exec: target against the protocol's schema.")
-@click.option("--timeout", type=click.FloatRange(min=0.01), help="Seconds that an exec: target has for one answer.")
+@click.option("--timeout", type=click.FloatRange(min=0.01),
+              help="Seconds for one answer: exec:, lib:, dpdk (default 10) and qemu (default 20).")
 @click.option("--route", type=click.Choice(("auto", "test_run", "tun")), default="auto", show_default=True,
               help="How frames reach a steering program in the kernel.")
 @click.option("--json", "as_json", is_flag=True, help="The records on standard output, one JSON object a line.")
@@ -79,7 +80,7 @@ def check(
     from vnethash.conformance.report import ReportWriter, draw_all, now, read_report, resume_hint  # noqa: PLC0415
     from vnethash.conformance.summary import make_console, render_differences, render_terminal  # noqa: PLC0415
     from vnethash.targets.devices import is_device, open_device  # noqa: PLC0415
-    from vnethash.targets.registry import WITNESSES, check_name, open_target, open_witness, with_routes  # noqa: PLC0415
+    from vnethash.targets.registry import WITNESSES, check_options, open_target, open_witness, with_routes  # noqa: PLC0415
 
     with ExitStack() as stack:
         if resume:
@@ -92,9 +93,12 @@ def check(
         else:
             chosen = _targets(names, everything)
             for name in chosen:
-                check_name(name)
+                check_options(name)
+            routed = with_routes([name for name in chosen if name not in WITNESSES], route)
+            for name in routed:
+                check_options(name)
             asked = journals.Asked(
-                journals.FORMAT, tool(), with_routes([name for name in chosen if name not in WITNESSES], route), suite,
+                journals.FORMAT, tool(), routed, suite,
                 "", [name for name in chosen if name in WITNESSES], list(clauses), list(questions), validate, timeout,
                 str(expected) if expected else None, str(accept) if accept else None,
             )

@@ -55,9 +55,12 @@ def clarify(
     if as_json:
         found = [*(to_json(page) for page in pages), *(device.to_json(page) for page in others)]
         text = json.dumps({"questions": found}, indent=2) + "\n"
+    elif form == "html":
+        text = render(pages, form, runs=reports, alone=bool(identifiers), devices=device.ordered(others))
     else:
-        text = render(pages, form, runs=reports, alone=bool(identifiers)) if pages or not others else ""
-        text = device.append(text, others, form, alone=not pages)
+        parts = [render(pages, form, runs=reports, alone=bool(identifiers))] if pages else []
+        parts += [device.render(others, alone=not pages)] if others else []
+        text = "\n".join(parts)
     if pcapng:
         _write(pcapng, capture(pages))
     if output:

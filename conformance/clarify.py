@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from jinja2 import Environment
+    from vnethash.conformance.device.clarify import DevicePage
     from vnethash.conformance.report import Report
     from vnethash.conformance.suite import Case
     from vnethash.conformance.who import Seen
@@ -386,13 +387,23 @@ def counts(pages: Sequence[Page]) -> dict[str, int]:
     return made
 
 
-def render(pages: Sequence[Page], form: str, *, runs: Sequence[Report] = (), alone: bool = False) -> str:
-    """Return the report as "md" or "html"; `alone` leaves out the head, for an issue of the standard's tracker."""
+def render(
+    pages: Sequence[Page],
+    form: str,
+    *,
+    runs: Sequence[Report] = (),
+    alone: bool = False,
+    devices: Sequence[DevicePage] = (),
+) -> str:
+    """Return the report as "md" or "html"; `alone` leaves out the head, for an issue of the standard's tracker.
+
+    `devices` are the pages about the device, which stand behind the others; "md" has them from `device.clarify`.
+    """
     environment = _environment(escape=form == "html")
     groups = {name: [page for page in pages if page.proposal.traffic == name] for name in TRAFFIC}
     text = environment.get_template(f"clarify.{form}.j2").render(
         pages=pages, groups=groups, traffic=TRAFFIC, standings=STANDINGS, counts=counts(pages), runs=runs, alone=alone,
-        usual=usual_words(),
+        usual=usual_words(), devices=devices,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n" if form == "md" else text.strip() + "\n"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vnethash.spec.errors import UsageError
+from vnethash.spec.errors import TargetUnavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,36 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name}: no target scheme {scheme!r}", hint=f"there are {known}")
     if not argument and scheme not in {"dpdk", "qemu", "qemu-ebpf"}:
         raise UsageError(f"{name}: {scheme}: needs an argument: {SCHEMES[scheme]}")
+
+
+def check_options(name: str) -> None:
+    """Raise UsageError for options behind a target's name that there are not, or that contradict each other.
+
+    Nothing is opened: what the machine or a file lacks is known only then.
+    """
+    check_name(name)
+    scheme, _, argument = name.partition(":")
+    if scheme == "qemu":
+        from vnethash.targets.qemu.target import split as split_qemu  # noqa: PLC0415 - each only where it is named
+
+        split_qemu(argument)
+    elif scheme in {"ebpf", "qemu-ebpf"}:
+        from vnethash.targets.ebpf.target import split  # noqa: PLC0415
+
+        split(argument)
+    elif scheme == "tun":
+        from vnethash.targets.tun.target import split_tun  # noqa: PLC0415
+
+        split_tun(argument)
+    elif scheme == "dpdk":
+        from vnethash.targets.dpdk.target import check_argument  # noqa: PLC0415
+
+        check_argument(argument)
+    elif scheme == "model":
+        from vnethash.targets.model import open_model  # noqa: PLC0415
+
+        with suppress(TargetUnavailable):  # a dialect that is none
+            open_model(argument)
 
 
 def with_routes(names: Sequence[str], route: str) -> list[str]:

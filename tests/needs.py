@@ -66,6 +66,16 @@ def _tap() -> str:
     return missing()
 
 
+def _userns() -> str:
+    script = (
+        "import ctypes, os, sys; libc, own = ctypes.CDLL(None), os.geteuid(); sys.exit(bool(libc.unshare(1 << 28)) or "
+        "open('/proc/self/setgroups', 'w').write('deny') + open('/proc/self/uid_map', 'w').write(f'0 {own} 1') < 2 or "
+        "open('/proc/sys/user/max_net_namespaces', 'w').write('1') < 1 or os.close(os.open('/dev/net/tun', 2)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    return "no user namespace, or no /dev/net/tun in it" if done.returncode else ""
+
+
 def _sanitizers() -> str:
     if reason := _program("cc"):
         return reason
@@ -91,6 +101,7 @@ def _program(*names: str) -> str:
 NEEDS: dict[str, tuple[str, Callable[[], str]]] = {
     "kernel": ("bpf(2) in the kernel", _kernel),
     "tap": ("a TAP in a network namespace: root, /dev/net/tun", _tap),
+    "userns": ("a user namespace with a limit of network namespaces, and /dev/net/tun", _userns),
     "tun": ("a TAP with a steering program: root, bpf(2), /dev/net/tun", _tun),
     "qemu": ("an installed qemu-system-x86_64", _qemu),
     "steering": ("QEMU's steering program, out of an installed QEMU or the wheel", _steering),

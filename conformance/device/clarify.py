@@ -7,7 +7,6 @@ from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
 from vnethash.conformance.clarify import as_markdown
 from vnethash.conformance.device.describe import answer_words, step_words
 from vnethash.conformance.device.suite import control_suite
@@ -28,8 +27,9 @@ if TYPE_CHECKING:
     from vnethash.conformance.report import Report
     from vnethash.conformance.who import Seen
     from vnethash.models.device.state import Answer
+    from vnethash.spec.clauses import Clause
     from vnethash.spec.proposals import Proposal
-    from vnethash.spec.questions import Question
+    from vnethash.spec.questions import Question, Reading
 
 
 _SILENT = "They are silent: no clause of theirs that we know bears on the question."
@@ -66,6 +66,35 @@ class DevicePage:
     def against(self) -> tuple[str, ...]:
         """Who takes another reading than the proposed words choose, with versions."""
         return against(self.question, self.proposal.recommend, self.seen)
+
+    @property
+    def opposed(self) -> int:
+        """How many implementations these are."""
+        return len(differing(self.question, self.seen, self.proposal.recommend))
+
+    @property
+    def recommended(self) -> Reading:
+        """The reading that the proposed words choose."""
+        return self.question.readings[self.question.index(self.proposal.recommend)]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the proposed words only make the literal reading plain."""
+        return self.recommended is self.question.readings[0]
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """The clauses of virtio that the question cites."""
+        return tuple(one for one in self._cited() if one.document == "virtio")
+
+    @property
+    def ancestors(self) -> tuple[Clause, ...]:
+        """Those of Microsoft's documents."""
+        return tuple(one for one in self._cited() if one.document != "virtio")
+
+    def _cited(self) -> list[Clause]:
+        known = load()
+        return [known[name] for name in self.question.clauses]
 
 
 def device_page(question: Question, runs: Sequence[Report] = ()) -> DevicePage:
@@ -126,12 +155,12 @@ def ordered(pages: Sequence[DevicePage]) -> list[DevicePage]:
     return sorted(pages, key=lambda page: (classes.index(page.proposal.traffic), -len(page.differing)))
 
 
-def render(pages: Sequence[DevicePage], *, alone: bool, anchors: bool = True) -> str:
+def render(pages: Sequence[DevicePage], *, alone: bool) -> str:
     """Return the pages as Markdown; `alone` if they are not behind the pages about packets."""
     level = "#" if alone else "##"
     parts = [] if alone else [_head(pages)]
     for page in ordered(pages):
-        anchor = "" if alone or not anchors else f'<a id="{page.question.id}"></a>\n\n'
+        anchor = "" if alone else f'<a id="{page.question.id}"></a>\n\n'
         parts.append(anchor + _page(page, level))
     return "\n".join(parts)
 
@@ -150,34 +179,20 @@ send the steps to a device in their order. The key is that of the questions abou
 
 
 def _head(pages: Sequence[DevicePage]) -> str:
-    changed = sum(page.question.index(page.proposal.recommend) != 0 for page in pages)
+    changed = sum(not page.keeps for page in pages)
     lines = [_HEAD.format(questions=count(len(pages), "question"), kept=len(pages) - changed, changed=changed)]
     for page in ordered(pages):
         question, proposal = page.question, page.proposal
-        literal, opposed = question.readings[0].name, differing(question, page.seen, proposal.recommend)
+        literal = question.readings[0].name
         lines.append(
             f"| [{question.id}](#{question.id}) | {question.title} | {proposal.traffic} | {len(page.differing)} "
-            f"| `{literal}` | `{proposal.recommend}`{'' if proposal.recommend == literal else ' (another)'} "
-            f"| {len(opposed)} |"
+            f"| `{literal}` | `{proposal.recommend}`{'' if page.keeps else ' (another)'} | {page.opposed} |"
         )
     return "\n".join([*lines, ""])
 
 
-def append(text: str, pages: Sequence[DevicePage], form: str, *, alone: bool) -> str:
-    """Return a report ("md" or "html") with these pages behind it; `alone` if they are all that there is."""
-    if not pages:
-        return text
-    more = render(pages, alone=alone, anchors=form == "md")
-    if form == "md":
-        return f"{text}\n{more}" if text else more
-    whole = text or "<!doctype html>\n<title>Questions about the device</title>\n"
-    section = Markup('<section id="device"><pre style="white-space: pre-wrap">{}</pre></section>').format(more)
-    head, mark, tail = whole.rpartition("</body>")
-    return f"{head}{section}\n{mark}{tail}" if mark else f"{whole}{section}\n"
-
-
 def _page(page: DevicePage, level: str) -> str:
-    question, proposal, clauses = page.question, page.proposal, load()
+    question, proposal = page.question, page.proposal
     lines = [f"{level} {question.id}: {question.title}", "", question.asks, ""]
     lines += [f"**Concerns:** {proposal.traffic} ({TRAFFIC[proposal.traffic]}): {proposal.affects}.", ""]
     if page.differing:
@@ -186,19 +201,16 @@ def _page(page: DevicePage, level: str) -> str:
         lines += ["No implementation is known to differ from the literal reading.", ""]
     lines += [f"{level}# Proposed words", "", f"> {proposal.words}", ""]
     lines += [f"To stand in {'; in '.join(proposal.sections)}.", ""]
-    chosen = question.readings[question.index(proposal.recommend)]
-    literal = ", the literal one" if chosen is question.readings[0] else ""
+    chosen, literal = page.recommended, ", the literal one" if page.keeps else ""
     lines += [f"This is the reading `{chosen.name}`{literal}: {chosen.words}. {proposal.why}", ""]
     if page.against:
         lines += [f"**Take another reading than these words choose:** {as_markdown(', '.join(page.against))}.", ""]
     else:
         lines += ["No implementation is known to take another reading than these words choose.", ""]
-    cited = [clauses[name] for name in question.clauses]
-    texts, ancestors = ([one for one in cited if (one.document == "virtio") == ours] for ours in (True, False))
     lines += [f"{level}# What the text says", ""]
-    lines += [f"- {one.cite()}, {', '.join(one.strengths)}: {one.says}" for one in texts]
+    lines += [f"- {one.cite()}, {', '.join(one.strengths)}: {one.says}" for one in page.clauses]
     lines += ["", f"{level}# What Microsoft's documents say", ""]
-    lines += [f"- {one.cite()}: {one.says}" for one in ancestors] or [_SILENT]
+    lines += [f"- {one.cite()}: {one.says}" for one in page.ancestors] or [_SILENT]
     lines += ["", f"{level}# Readings", ""]
     lines += ["| reading | standing | words | who, from reading the source or from runs |", "|---|---|---|---|"]
     for number, one in enumerate(question.readings):

@@ -44,11 +44,16 @@ def version() -> str:
 
 def open_dpdk(argument: str = "", *, timeout: float = DEFAULT_TIMEOUT) -> LibTarget:
     """Open the installed DPDK as a target; raises TargetUnavailable with what to install, UsageError."""
-    if argument:
-        raise UsageError(f"dpdk:{argument}: takes no argument; pkg-config says which DPDK it is")
+    check_argument(argument)
     target = open_lib(str(library()), timeout=timeout, name="dpdk")
     target.notes = (*target.notes, _NOTE)
     return target
+
+
+def check_argument(argument: str) -> None:
+    """Raise UsageError for any argument."""
+    if argument:
+        raise UsageError(f"dpdk:{argument}: takes no argument; pkg-config says which DPDK it is")
 
 
 def library() -> Path:

@@ -109,7 +109,10 @@ def _interpreted(
 
 
 def split(argument: str) -> tuple[str, Options]:
-    """Split `PATH,option,...` into path and options; raises UsageError for options that contradict each other."""
+    """Split `PATH,option,...` into path and options.
+
+    Raises UsageError for options that contradict each other, and for words that are none where no path is named.
+    """
     path, flags, route, name = argument, set[str](), "", ""
     while path:
         head, comma, last = path.rpartition(",")
@@ -126,6 +129,9 @@ def split(argument: str) -> tuple[str, Options]:
         else:
             break
         path = head
+    if path.startswith(","):
+        known = [*_FLAGS, *(f"route={one}" for one in ROUTES), "program=NAME"]
+        raise UsageError(f"{argument}: no option {path.rpartition(',')[2]!r}", hint=f"there are {', '.join(known)}")
     if flags & {"interpreter", "tap"} and (route or flags - {"interpreter", "tap"}):
         raise UsageError(f"{argument}: `interpreter` or `tap` and a way through the kernel contradict each other")
     if route == "test_run" and flags & tap.OPTIONS.keys():

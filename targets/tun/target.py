@@ -17,6 +17,7 @@ from vnethash.targets.tun import tap
 
 if TYPE_CHECKING:
     from vnethash.targets.ebpf.steering import SteeringTarget
+    from vnethash.targets.ebpf.target import Options
 
 
 def open_tun(argument: str) -> SteeringTarget:
@@ -25,15 +26,20 @@ def open_tun(argument: str) -> SteeringTarget:
     Raises UsageError, FormatError for a file that is no steering program, TargetUnavailable where no TAP or no QEMU is
     to be had, TargetDied where the kernel refuses the program.
     """
-    path, options = split(argument)
-    if options.route not in {"", "tun"} or options.flags & {"interpreter", "tap"}:
-        raise UsageError(f"tun:{argument}: every frame of `tun:` goes to a TAP", hint="ebpf: and qemu-ebpf have routes")
-    options = options._replace(route="tun")
+    path, options = split_tun(argument)
     name = f"tun:{argument}"
     if path == "qemu" or path.startswith("qemu="):
         return steer_qemu(name, path.removeprefix("qemu").removeprefix("="), options)
     program, roles, notes = read_object(path, options.program, "tun")
     return steer(name, program, roles, Implementation(program.name, language="eBPF"), options, notes)
+
+
+def split_tun(argument: str) -> tuple[str, Options]:
+    """Split `PATH,option,...` into path and options, with the route to a TAP; raises UsageError for another one."""
+    path, options = split(argument)
+    if options.route not in {"", "tun"} or options.flags & {"interpreter", "tap"}:
+        raise UsageError(f"tun:{argument}: every frame of `tun:` goes to a TAP", hint="ebpf: and qemu-ebpf have routes")
+    return path, options._replace(route="tun")
 
 
 def probe() -> list[TargetInfo]:

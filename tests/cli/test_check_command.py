@@ -133,6 +133,14 @@ def test_an_adapter_that_misbehaves_is_told_and_the_others_are_judged(
     assert code == 3
 
 
+def test_options_that_are_none_are_a_usage_error_and_nothing_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check("model:literal", "qemu:,bogus", folder=tmp_path / "report") == 2
+    assert capsys.readouterr().err == "vnethash: qemu:,bogus: no option 'bogus' (there are sockets, tap, queues=N)\n"
+    assert not (tmp_path / "report").exists()
+
+
 def test_help_answers_at_once() -> None:
     script = (
         "import resource, subprocess, sys\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from vnethash.cli.main import run
 from vnethash.conformance.clarify import page_of
-from vnethash.spec.questions import all_questions, load_questions
+from vnethash.spec.questions import all_questions, load_device_questions, load_questions
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
 from report_samples import write
@@ -47,7 +48,28 @@ def test_a_question_about_the_device_has_sequences_as_witnesses(tmp_path, capsys
     assert device["sequences"][0]["steps"][-1]["under"].keys() == {"kept", "lost", "unspecified"}
     page = tmp_path / "page.html"
     assert run(["clarify", "--format", "html", "--output", str(page), "--question", "max-tx-vq"]) == 0
-    assert "MUST NOT limit" in page.read_text("utf-8")
+    text = page.read_text("utf-8")
+    assert "<blockquote>The device MUST NOT limit" in text
+    assert "<title>virtio-net packet hashing: max-tx-vq</title>" in text
+    assert "<th><code>transmit-only</code></th><th><code>receive-too</code></th>" in text
+    assert "TCPV4 0x51ccc178, queue 0</td>" in text
+
+
+def test_the_html_pages_about_the_device_are_html_as_the_others(tmp_path):
+    path = tmp_path / "page.html"
+    assert run(["clarify", "--format", "html", "--output", str(path), "--question", "vlan-tags",
+                *(word for name in load_device_questions() for word in ("--question", name))]) == 0
+    text = path.read_text("utf-8")
+    assert all(f'<details class="question sheet" id="{name}"' in text for name in load_device_questions())
+    assert "**" not in text
+    assert "|---|" not in text
+    open_tags = []
+    for end, tag in re.findall(r"<(/?)([a-z][a-z0-9]*)\b", text.partition("<body>")[2].partition("</body>")[0]):
+        if end:
+            assert open_tags.pop() == tag
+        else:
+            open_tags.append(tag)
+    assert open_tags == []
 
 
 def test_the_page_and_the_capture_go_into_files(tmp_path, capsys):

@@ -57,6 +57,50 @@ target.close()
 """
 
 
+#: Kills runs on a TAP where there can be but one network namespace: none can begin before that of the last is freed.
+ONE_NAMESPACE = """
+import ctypes, os, pathlib, random, subprocess, sys, time
+folder, seed = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+libc, own = ctypes.CDLL(None), (os.geteuid(), os.getegid())
+assert libc.unshare(0x10000000) == 0  # CLONE_NEWUSER
+for name, text in (("setgroups", "deny"), ("uid_map", f"0 {own[0]} 1"), ("gid_map", f"0 {own[1]} 1")):
+    pathlib.Path("/proc/self", name).write_text(text)
+pathlib.Path("/proc/sys/user/max_net_namespaces").write_text("1")
+from vnethash.spec.errors import TargetUnavailable
+from vnethash.targets.tun.tap import Tap
+
+def free():
+    try:
+        Tap(queues=1).close()
+    except TargetUnavailable as error:
+        assert "ENOSPC" in error.message, error.message
+        return False
+    return True
+
+def within(seconds, what):
+    end = time.monotonic() + seconds
+    while not (there := what()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return there
+
+words = [sys.executable, "-c", "from vnethash.cli.main import main; main()", "check", "--quiet"]
+begin = [*words, "qemu:,tap", "--suite", "quick", "--clause", "V4-1", "--output", str(folder)]
+chance, journal = random.Random(seed), folder / "answers.jsonl"
+answered = lambda: journal.exists() and journal.read_bytes().count(b'"line":"answer"')
+for moment in ("while it begins", "while it asks"):
+    with subprocess.Popen(begin, stdout=subprocess.DEVNULL) as run:
+        if moment == "while it begins":
+            assert within(60, journal.exists)
+            time.sleep(chance.uniform(0, 0.3))
+        else:
+            assert within(60, answered) and run.poll() is None and not free()
+        run.kill()
+    print(moment, run.returncode, within(20, free))
+    begin = [*words, "--resume", str(folder)]
+print(subprocess.run(begin, stdout=subprocess.DEVNULL).returncode, within(20, free))
+"""
+
+
 def marked(mark: str) -> list[str]:
     """Return the command lines of all processes that have inherited the mark."""
     found = []
@@ -109,6 +153,17 @@ def test_killed_at_any_moment_we_leave_nothing_behind(backend: str, tmp_path: Pa
     assert seen_running > 1
     assert traces() <= before
     assert {path.name for path in tmp_path.iterdir()} <= {"0", "1"}
+
+
+@pytest.mark.needs_qemu
+@pytest.mark.needs_userns
+def test_a_killed_run_frees_its_tap_and_its_network_namespace_and_the_next_goes_on(tmp_path: Path) -> None:
+    mark = f"VNETHASH_TEST_{uuid.uuid4().hex}"
+    command = [sys.executable, "-c", ONE_NAMESPACE, str(tmp_path), "20260501"]
+    done = subprocess.run(command, env={**os.environ, mark: "1"}, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "while it begins -9 True\nwhile it asks -9 True\n1 True\n"
+    assert not marked(mark)
 
 
 @pytest.mark.needs_qemu
