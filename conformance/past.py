@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from vnethash.conformance.device.judge import faults
-from vnethash.conformance.device.runner import put, traits_of
 from vnethash.conformance.device.script import Kit
 from vnethash.conformance.suite.past import Bug, Packets, Steps, known, past
 from vnethash.models.allowed import cubes_of
 from vnethash.models.device.allowed import expectation, offered_readings
+from vnethash.models.device.faults import faults
 from vnethash.models.expectations import Expectations
 from vnethash.models.matching import matches
 from vnethash.spec.errors import TargetDied, TargetError, TargetTimeout
 from vnethash.spec.outcome import Observation
 from vnethash.spec.questions import all_questions
 from vnethash.targets.base import Errored, Refused
+from vnethash.targets.driving import put, traits_of
 from vnethash.targets.fitting import fit
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from vnethash.conformance.check import NOT_ALONE, shown
 from vnethash.conformance.device.control import NOT_ALONE as DEVICE_NOT_ALONE
 from vnethash.conformance.device.describe import step_records, steps_of
 from vnethash.conformance.device.judge import Weigher
-from vnethash.conformance.device.runner import put, traits_of
 from vnethash.conformance.wording import step_lines
 from vnethash.models.causes import effect
 from vnethash.models.device.allowed import offered_readings
@@ -19,6 +18,7 @@ from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import FormatError, TargetError
 from vnethash.spec.outcome import Observation
 from vnethash.targets.base import Refused
+from vnethash.targets.driving import put, traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

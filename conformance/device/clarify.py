@@ -8,12 +8,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from vnethash.conformance.clarify import as_markdown
-from vnethash.conformance.device.describe import answer_words, step_words
 from vnethash.conformance.device.suite import control_suite
 from vnethash.conformance.who import against, differing, seen_in
 from vnethash.models.allowed import dialect
 from vnethash.models.device.allowed import play
 from vnethash.models.device.state import Command
+from vnethash.models.device.words import answer_words, step_words
 from vnethash.spec.clauses import load
 from vnethash.spec.device_readings import DeviceReadings
 from vnethash.spec.proposals import TRAFFIC, load_device_proposals

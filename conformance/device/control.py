@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vnethash.conformance import records
 from vnethash.conformance.describe import decode
-from vnethash.conformance.device.describe import step_records, step_words
+from vnethash.conformance.device.describe import step_records
 from vnethash.conformance.device.findings import ControlGroup, ControlProber, find_control_groups
 from vnethash.conformance.device.judge import (
     JudgedPlay,
@@ -18,12 +18,14 @@ from vnethash.conformance.device.judge import (
     judge_plays,
     weigh_all,
 )
-from vnethash.conformance.device.runner import Play, PlayBook, Plays, run_scripts, traits_of
+from vnethash.conformance.device.runner import Play, PlayBook, Plays, run_scripts
 from vnethash.conformance.device.suite import control_suite
 from vnethash.models.device.allowed import offered_readings
 from vnethash.models.device.state import Packet
+from vnethash.models.device.words import step_words
 from vnethash.spec.questions import all_by_field
 from vnethash.targets.base import Capabilities
+from vnethash.targets.driving import traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

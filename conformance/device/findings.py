@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnethash.conformance.device.judge import Weigher, faults, first_fault
+from vnethash.conformance.device.judge import Weigher, first_fault
 from vnethash.conformance.device.reduction import reduce
-from vnethash.conformance.device.runner import put
 from vnethash.models.causes import alternatives, mixed_cause
+from vnethash.models.device.faults import faults
 from vnethash.models.symbolic.profile import satisfied
 from vnethash.spec.errors import TargetError
 from vnethash.spec.questions import all_by_field
 from vnethash.targets.base import Refused
+from vnethash.targets.driving import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

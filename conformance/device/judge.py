@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from vnethash.conformance.device.script import PLAIN_HASH, PLAIN_RSS
 from vnethash.conformance.judge import taken_readings
 from vnethash.models.device.allowed import expectation, literal, offered_readings, play
-from vnethash.models.device.matching import wrong
-from vnethash.models.device.state import Bounds, Packet
+from vnethash.models.device.faults import faults
+from vnethash.models.device.faults import first_fault as first_of
 from vnethash.models.symbolic.profile import satisfied
 from vnethash.spec.questions import all_by_field
 
@@ -100,16 +100,6 @@ class Weigher:
         return list(play(steps, self.traits, profile.as_device_readings(), profile.as_readings()))
 
 
-def faults(steps: Sequence[Step], answers: Sequence[Answer], seen: Sequence[Seen]) -> dict[int, Fault]:
-    """Return what is wrong, by the number of the step; a sequence that ended early is judged as far as it went."""
-    found: dict[int, Fault] = {}
-    for number, (step, answer, shown) in enumerate(zip(steps, answers, seen, strict=False)):
-        fault = wrong(answer, shown, step.frame if isinstance(step, Packet) else b"")
-        if fault:
-            found[number] = fault
-    return found
-
-
 def weigh_all(plays: Iterable[Play], weigher: Weigher) -> list[tuple[Play, Weighed | None]]:
     """Weigh what can be weighed."""
     return [
@@ -189,10 +179,7 @@ def first_fault(
     steps: Sequence[Step], seen: Sequence[Seen], weigher: Weigher, profile: Profile
 ) -> tuple[int, str, Fault]:
     """Return the first step that is not as the profile has it, its clause, and what is wrong."""
-    transitions = weigher.under(steps, profile)
-    found = faults(steps, [one.answer for one in transitions], seen)
-    step = min(found)
-    clause = transitions[step].clause_of(found[step].kind)
-    if isinstance(transitions[step].answer, Bounds):
-        clause = found[step].kind
-    return step, clause, found[step]
+    found = first_of(steps, seen, weigher.under(steps, profile))
+    if found is None:
+        raise ValueError("nothing is wrong")
+    return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.conformance.device.findings import ControlGroup, find_control_groups
 from vnethash.conformance.device.judge import JudgedPlay, Weigher, constraints, judge_plays, weigh_all
-from vnethash.conformance.device.runner import Plays, run_scripts, traits_of
+from vnethash.conformance.device.runner import Plays, run_scripts
 from vnethash.conformance.device.script import PLAIN_HASH, PLAIN_RSS
 from vnethash.conformance.device.suite import control_suite
 from vnethash.conformance.judge import conclude
@@ -16,6 +16,7 @@ from vnethash.spec.device_readings import DeviceReadings
 from vnethash.spec.questions import all_questions
 from vnethash.targets.base import Implementation
 from vnethash.targets.device_model import EVERYTHING, ModelDevice
+from vnethash.targets.driving import traits_of
 
 if TYPE_CHECKING:
     from vnethash.models.device.state import Traits

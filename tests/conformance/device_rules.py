@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from vnethash.conformance.device.runner import put, traits_of
 from vnethash.conformance.device.script import arp, encapsulated, tcp4, tcp6
 from vnethash.models.device import state as s
 from vnethash.models.device.allowed import Follower, offered_readings
@@ -14,6 +13,7 @@ from vnethash.models.device.state import Command, Looks, Negotiate, Packet, Rese
 from vnethash.spec import constants as c
 from vnethash.spec.commands import HashConfig, RqId, RssConfig, RssContextAddModify, RssContextDel
 from vnethash.spec.constants import MICROSOFT_KEY
+from vnethash.targets.driving import put, traits_of
 
 if TYPE_CHECKING:
     from vnethash.targets.device import Device

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 import device_bench
 import pytest
-from vnethash.conformance.device.describe import step_records, step_words, steps_of
+from vnethash.conformance.device.describe import step_records, steps_of
 from vnethash.conformance.device.reduction import reduce
-from vnethash.conformance.device.runner import put, run_scripts, traits_of
+from vnethash.conformance.device.runner import run_scripts
 from vnethash.conformance.device.script import Kit
 from vnethash.conformance.device.suite import control_suite
 from vnethash.models.device import state as s
 from vnethash.models.device.allowed import expectation, offered_readings
 from vnethash.models.device.state import Command, Negotiate, Packet, Traits
+from vnethash.models.device.words import step_words
 from vnethash.spec.clauses import load
 from vnethash.spec.errors import FormatError, TargetDied
 from vnethash.spec.questions import load_device_questions
 from vnethash.targets.device_model import EVERYTHING, ModelDevice
+from vnethash.targets.driving import put, traits_of
 
 if TYPE_CHECKING:
     from vnethash.targets.device import Ack
