@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.outcome import Outcome
     from vnethash.spec.readings import Readings
+    from vnethash.targets.ebpf.counted import Packed
 
 
 class Filter:
@@ -31,10 +32,15 @@ class Filter:
         self._readings = readings
         self._compiled = _compiled(configuration, readings) if fast else None
 
-    def queues(self, frames: Sequence[bytes]) -> Any:
-        """Return the queue of each frame, -1 for none: an array of numpy with the twin, else a list."""
+    def queues(self, frames: Sequence[bytes], packed: Packed | None = None) -> Any:
+        """Return the queue of each frame, -1 for none: an array of numpy with the twin, else a list.
+
+        `packed` are the same frames, for whom has them so already.
+        """
         if self._compiled is None:
             return [outcome(frame, self._configuration, self._readings).queue for frame in frames]
+        if packed is not None:
+            return self._compiled.run_places(*packed).queue
         return self._compiled.run_packed(b"".join(frames), [0, *accumulate(map(len, frames))])[2]
 
     def outcomes(self, frames: Sequence[bytes]) -> list[Outcome]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vnethash.fuzz.oracle import Filter, RuleCoverage, reached
 from vnethash.models.matching import matches
@@ -63,7 +63,6 @@ class Subject:
         self._configuration: Configuration | None = None
         self._filter: Filter | None = None
         self._counted: CountedProgram | None = None
-        self._seen: Any = None
         if coverage:
             self._counted = self._with_counters()
         fitted = fit(Configuration(hash_types=Configuration().hash_types & self.capabilities.hash_types),
@@ -93,8 +92,7 @@ class Subject:
         """Edges of the target that were reached, and how many it has; (0, 0) where it has no counters."""
         if self._counted is None:
             return 0, 0
-        reached = 0 if self._seen is None else int((self._seen != 0).sum())
-        return reached, len(self._counted.edges.edges)
+        return int((self._counted.seen != 0).sum()), len(self._counted.edges.edges)
 
     def fit(self, configuration: Configuration) -> Configuration | None:
         """Return a configuration as the target can take it, None if it cannot."""
@@ -155,23 +153,16 @@ class Subject:
         assert self._counted is not None
         assert self._configuration is not None
         import numpy  # noqa: PLC0415
+        from vnethash.targets.ebpf.counted import pack  # noqa: PLC0415
 
-        queues, counts = self._counted.run(frames)
-        expected = numpy.asarray(self._filter.queues(frames))
+        packed = pack(frames)
+        queues, found = self._counted.explore(frames, packed)
+        expected = numpy.asarray(self._filter.queues(frames, packed))
         ran = queues >= 0
         differing = numpy.flatnonzero(ran & (queues != expected) & (expected >= 0)).tolist()
         answered = int(ran.sum())
         self.skipped += len(frames) - answered
-        buckets = _buckets()[counts]
-        if self._seen is None:
-            self._seen = numpy.zeros(buckets.shape[1], dtype=numpy.uint8)
-        new = set()
-        if numpy.bitwise_or.reduce(buckets, axis=0, initial=0).astype(numpy.uint8).any():
-            fresh = buckets & ~self._seen
-            for index in numpy.flatnonzero(fresh.any(axis=1)).tolist():
-                if (buckets[index] & ~self._seen).any():
-                    self._seen |= buckets[index]
-                    new.add(index)
+        new = set(found)
         for index in range(len(frames) % _SAMPLE, len(frames), _SAMPLE):
             if self.rules.add(*reached(frames[index], self._configuration, self.readings)):
                 new.add(index)
@@ -221,18 +212,3 @@ def failed(result: Result | None) -> str:
     if isinstance(result, TimedOut):
         return f"no answer within {result.seconds:g} s"
     return ""
-
-
-_TABLE: list[Any] = []
-
-
-def _buckets() -> Any:
-    """Return the bit of each count: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more; 0 has none."""
-    if not _TABLE:
-        import numpy  # noqa: PLC0415
-
-        table = numpy.zeros(0x10000, dtype=numpy.uint8)
-        for bit, first in enumerate((1, 2, 3, 4, 8, 16, 32, 128)):
-            table[first:] = 1 << bit
-        _TABLE.append(table)
-    return _TABLE[0]

@@ -13,7 +13,7 @@ import platform
 import struct
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.models.ebpf import instruction as isa
 from vnethash.models.ebpf.program import ARRAY, READ_ONLY, MapDefinition, Program
@@ -151,6 +151,27 @@ class KernelMap:
             self.fd = -1
 
 
+#: data_size_in and data_size_out are written as one number: the kernel writes the latter, and holds the next run to it
+#: (ENOSPC).
+_LENGTH_SHIFT = 0 if sys.byteorder == "little" else 32
+
+
+class TestRun(NamedTuple):
+    """A prepared BPF_PROG_TEST_RUN: the arguments of syscall(2), where a frame is taken from, and the attributes.
+
+    The length of a frame, shifted left by `shift`, is the 64-bit number at offset 8 of the attributes; the return value
+    is the 32-bit number at offset 4.
+    """
+
+    number: int
+    command: int
+    attr: int
+    size: int
+    shift: int
+    frame: ctypes.Array[ctypes.c_char]
+    attributes: ctypes.Array[ctypes.c_char]
+
+
 class KernelProgram:
     """A program in the kernel with its maps, ready for BPF_PROG_TEST_RUN; a socket filter unless `kind` is another."""
 
@@ -177,8 +198,7 @@ class KernelProgram:
         syscall, memmove = _syscall(False), ctypes.memmove
         number, command, attr, size = self._attr.arguments
         address, words = _address(self._frame), self._words  # words[1] is the return value
-        # data_size_in and data_size_out at once: the kernel writes the latter, and holds the next run to it (ENOSPC)
-        sizes, shift = self._sizes, 0 if sys.byteorder == "little" else 32
+        sizes, shift = self._sizes, _LENGTH_SHIFT
         results: list[int | Skipped] = []
         append = results.append
         for frame in frames:
@@ -204,7 +224,7 @@ class KernelProgram:
         syscall, memmove = _syscall(False), ctypes.memmove
         number, command, attr, size_of = self._attr.arguments
         address, words = _address(self._frame), self._words
-        sizes, shift = self._sizes, 0 if sys.byteorder == "little" else 32
+        sizes, shift = self._sizes, _LENGTH_SHIFT
         results: list[int] = []
         append = results.append
         at = size
@@ -220,6 +240,11 @@ class KernelProgram:
             copies[at:at + size] = watched[:size]
             at += size
         return results
+
+    def prepared(self) -> TestRun:
+        """Return what another loop needs to make the runs itself."""
+        number, command, attr, size = (int(argument.value or 0) for argument in self._attr.arguments)
+        return TestRun(number, command, attr, size, _LENGTH_SHIFT, self._frame, self._attr.buffer)
 
     def _refused(self) -> Skipped:
         """Make the failed run again, to learn why it failed."""

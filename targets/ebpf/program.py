@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from mmap import mmap
 
+    from vnethash.targets.ebpf.bpf import TestRun
+
 #: Entries of the table that recovery of the hash value needs.
 TABLE_LENGTH = 128
 
@@ -147,6 +149,10 @@ class KernelEngine:
     ) -> list[int]:
         """Run over the wanted frames, see `KernelProgram.run_watched`."""
         return self._kernel.run_watched(frames, wanted, watched, copies, size)
+
+    def prepared(self) -> TestRun:
+        """Return what another loop needs to make the runs itself."""
+        return self._kernel.prepared()
 
     def close(self) -> None:
         """Unload."""

@@ -36,6 +36,34 @@ def test_the_kernel_takes_the_counters_and_counts_as_the_interpreter_does() -> N
     assert (found[0][1].sum(axis=0) > 0).sum() > 60
 
 
+@pytest.mark.needs_kernel
+@pytest.mark.needs_steering
+def test_the_compiled_loop_finds_what_the_loop_in_python_finds() -> None:
+    pytest.importorskip("numba")
+    frames = [case.frame for case in load_suite("default").cases]
+    frames += [frames[0][:length] for length in range(14, 60)] + [b"", bytes(3713)]
+    target = open_qemu_ebpf(",kernel,route=test_run")
+    found = []
+    for compiled in (True, False):
+        counted = CountedProgram(target, compiled=compiled)
+        assert (counted._loop is not None) is compiled
+        answers = []
+        for key in (Configuration().key, bytes(40)):
+            counted.configure(Configuration(key=key))
+            queues, new = counted.explore(frames[:400])
+            counted.run(frames[400:500])  # counts, and is not explored
+            more, newer = counted.explore(frames[400:])
+            answers.append((queues.tolist(), new, more.tolist(), newer, counted.seen.tolist()))
+        assert counted.explore(frames)[1] == []
+        assert counted.explore([])[1] == []
+        found.append(answers)
+        counted.close()
+    target.close()
+    assert found[0] == found[1]
+    assert len(found[0][0][1]) > 10
+    assert found[0][0][3]
+
+
 @pytest.mark.needs_steering
 def test_a_configuration_that_the_maps_cannot_hold_is_refused() -> None:
     target = open_qemu_ebpf(",interpreter")
