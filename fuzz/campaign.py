@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _OBSERVATIONS, _EXECUTIONS_EACH = 20_000, 4
 #: Executions behind which the profiles are found for the first time, and by how much longer it is each time after.
 _FIRST_SETTLE, _SETTLE_GROWTH = 20_000, 1.6
+#: Of a time limit, the share kept for what is told at the end; more if finding the profiles took longer than that.
+_RESERVED, _SETTLE_AGAIN, _MOST_RESERVED = 0.08, 3.0, 0.4
 #: Seconds between points of the curves, and between writes of counts.
 _POINT_SECONDS = 2.0
 
@@ -95,8 +97,9 @@ class Campaign:
     def __init__(
         self, subjects: Sequence[Subject], corpus: Corpus, ledger: Ledger | None, *, engine: str = "builtin",
         seed: int = 0, limits: Limits, watcher: Watcher | None = None, tool: str = "vnethash",
-        now: Callable[[], str] = lambda: "",
+        now: Callable[[], str] = lambda: "", clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`now` names moments; `clock` counts the seconds by which `limits` are held."""
         self.subjects = list(subjects)
         self.corpus = corpus
         self.engine = engine
@@ -109,14 +112,16 @@ class Campaign:
         self._watcher = watcher or Silent()
         self._tool = tool
         self._now = now
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
+        self._settling = 0.0
         self._next_point = 0.0
         self._next_settle = _FIRST_SETTLE
         self._counts: dict[str, int] = {}
         self._name = f"{now()}-{seed}"
         self._started = now()
         self._everyone = list(subjects)
-        self.examiners = {subject.name: Examiner(subject, self._tell) for subject in subjects}
+        self.examiners = {subject.name: Examiner(subject, self._tell, self.late) for subject in subjects}
 
     # -------------------------------------------------------------------------------------------- for engines
 
@@ -126,8 +131,21 @@ class Campaign:
         return (
             not self.subjects
             or (limits.executions is not None and self.totals.executions >= limits.executions)
-            or (limits.seconds is not None and time.monotonic() - self._began >= limits.seconds)
+            or self._time_is_up()
         )
+
+    def _time_is_up(self) -> bool:
+        """Say whether the time is used up, but for what is kept for the end."""
+        seconds = self._limits.seconds
+        return seconds is not None and self.seconds() >= seconds - self._reserve(seconds)
+
+    def late(self) -> bool:
+        """Say whether all of the time is used up, what is kept for the end too."""
+        return self._limits.seconds is not None and self.seconds() >= self._limits.seconds
+
+    def _reserve(self, seconds: float) -> float:
+        """Return how many seconds are kept for what is told at the end."""
+        return min(seconds * _MOST_RESERVED, max(seconds * _RESERVED, self._settling * _SETTLE_AGAIN))
 
     def room(self, wanted: int) -> int:
         """Return how many executions of those wanted are left."""
@@ -146,12 +164,14 @@ class Campaign:
             examiner = self.examiners[subject.name]
             if batch is not None:
                 for index in batch.differing:
-                    if examiner.observations > _OBSERVATIONS + self.totals.executions // _EXECUTIONS_EACH:
+                    many = examiner.observations > _OBSERVATIONS + self.totals.executions // _EXECUTIONS_EACH
+                    if many or self._time_is_up():
                         examiner.unjudged += 1
                     else:
                         examiner.examine(fitted, frames, index)
                 for index in batch.novel:
-                    examiner.learn(fitted, frames[index])
+                    if not self._time_is_up():
+                        examiner.learn(fitted, frames[index])
                 new.update(batch.novel)
             if subject.ended:
                 self._leave_out(subject)
@@ -159,7 +179,7 @@ class Campaign:
         if self.totals.executions >= self._next_settle:
             self._next_settle = int(self.totals.executions * _SETTLE_GROWTH)
             self.settle()
-        if time.monotonic() >= self._next_point:
+        if self._clock() >= self._next_point:
             self._point()
         return sorted(new)
 
@@ -174,7 +194,7 @@ class Campaign:
 
     def run(self, engine: Callable[[Campaign], None], more_seeds: Sequence[Case] = ()) -> Totals:
         """Run until it is over or Ctrl-C, and settle what was found."""
-        self._began = time.monotonic()
+        self._began = self._clock()
         for subject in self.subjects:
             if subject.note:
                 self._note(f"{subject.name}: {subject.note}")
@@ -211,8 +231,10 @@ class Campaign:
 
     def settle(self, *, last: bool = False) -> None:
         """Let every examiner find the profile of its target; at the end also the causes that rest on it."""
+        began = self._clock()
         for subject in self.subjects:
             self.examiners[subject.name].settle(last=last)
+        self._settling = max(self._settling, self._clock() - began)
 
     def finish(self) -> None:
         """Write what is not written yet; may be called twice."""
@@ -228,7 +250,7 @@ class Campaign:
 
     def seconds(self) -> float:
         """Return how long it has run."""
-        return time.monotonic() - self._began
+        return self._clock() - self._began
 
     def _leave_out(self, subject: Subject) -> None:
         self.subjects.remove(subject)
@@ -278,7 +300,7 @@ class Campaign:
             return None
 
     def _point(self, *, last: bool = False) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._next_point = now + _POINT_SECONDS
         totals = self.totals
         totals.seconds = self.seconds()

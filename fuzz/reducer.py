@@ -8,7 +8,7 @@ witness from wherever they began. Plain means: the default configuration, Ethern
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, follower, headers, inserted, without
@@ -31,8 +31,14 @@ _UDP, _TCP = craft.udp(checksum=0), craft.tcp(checksum=0, sequence=0, acknowledg
 Cost = tuple[int, int, int, int, int, bytes]
 
 
-def reduce(case: Case, plain: Configuration, holds: Callable[[Case], bool], most: int = MOST_ATTEMPTS) -> Case:
-    """Return the plainest case found of which `holds` still says yes; `plain` is the default as the target takes it."""
+def reduce(
+    case: Case, plain: Configuration, holds: Callable[[Case], bool], most: int = MOST_ATTEMPTS,
+    late: Callable[[], bool] = lambda: False,
+) -> Case:
+    """Return the plainest case found of which `holds` still says yes; `plain` is the default as the target takes it.
+
+    It stops after so many attempts, and when the time is up (`late`).
+    """
     attempts = 0
     tried: set[Case] = {case}
     now = cost(case, plain)
@@ -47,7 +53,7 @@ def reduce(case: Case, plain: Configuration, holds: Callable[[Case], bool], most
             if price >= now:
                 continue
             attempts += 1
-            if attempts > most:
+            if attempts > most or late():
                 return case
             if holds(candidate):
                 case, now, progress = candidate, price, True
@@ -63,8 +69,9 @@ def cost(case: Case, plain: Configuration) -> Cost:
         shape += more_shape
         odd += more_odd
         size += len(frame)
-    features = configuration_features(case.configuration, plain)
-    return (len(case.frames), len(features), shape, odd, size, b"".join(case.frames) + _bits(case, plain))
+    features = len(configuration_features(case.configuration, plain))
+    missing = (case.configuration.hash_types ^ plain.hash_types).bit_count()
+    return (len(case.frames), features + missing, shape, odd, size, b"".join(case.frames) + _bits(case))
 
 
 @lru_cache(maxsize=4096)
@@ -78,11 +85,9 @@ def _frame_cost(frame: bytes) -> tuple[int, int]:
     )
 
 
-def _bits(case: Case, plain: Configuration) -> bytes:
-    """Order configurations with the same number of oddities: the fewer hash types are missing, the plainer."""
-    configuration = case.configuration
-    missing = (configuration.hash_types ^ plain.hash_types).bit_count()
-    return bytes([min(missing, 255)]) + configuration.hash_types.to_bytes(8, "big") + configuration.key
+def _bits(case: Case) -> bytes:
+    """Order configurations that are equally odd."""
+    return case.configuration.hash_types.to_bytes(8, "big") + case.configuration.key
 
 
 def plainer_cases(case: Case, plain: Configuration) -> Iterator[Case]:
@@ -94,6 +99,33 @@ def plainer_cases(case: Case, plain: Configuration) -> Iterator[Case]:
     for position, frame in enumerate(case.frames):
         for smaller in _frames(frame):
             yield replace(case, frames=(*case.frames[:position], smaller, *case.frames[position + 1:]))
+    yield from _exchanged(case, plain)
+
+
+@cache
+def _plain_frames() -> tuple[bytes, ...]:
+    """Return the plainest frame of each kind that hash types tell apart."""
+    options = craft.destination_options()
+    uppers = (_UDP, _TCP, craft.raw(0xFF))
+    return tuple(
+        craft.ethernet(packet) for upper in uppers for packet in (
+            craft.ipv4(upper, checksum=0, identification=0), craft.ipv6(upper), craft.ipv6(options, upper),
+        )
+    )  # fmt: skip
+
+
+def _exchanged(case: Case, plain: Configuration) -> Iterator[Case]:
+    """Yield the case with one hash type fewer changed, and for the last frame a plain one of any kind.
+
+    A cause in a configuration may show by several frames, each with types of its own that have to be out of the way.
+    """
+    changed = case.configuration.hash_types ^ plain.hash_types
+    for bit in range(changed.bit_length()):
+        if changed >> bit & 1 and changed.bit_count() > 1:
+            fewer = replace(case.configuration, hash_types=case.configuration.hash_types ^ (1 << bit))
+            for frame in _plain_frames():
+                yield replace(case, configuration=fewer, frames=(*case.frames[:-1], frame))
+
 
 
 def _configurations(configuration: Configuration, plain: Configuration) -> Iterator[Configuration]:

@@ -1,0 +1,202 @@
+"""What a target showed that some readings explain: its profile, and the causes that are readings or mix them.
+
+Each answer that depends on readings is evidence. The profile is the one set of readings that explains most of it; it is
+found now and then, and the target's answers are filtered by it. At the end of a campaign, when no more evidence can
+come, the readings other than the literal ones are told, and what no one set of readings explains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnethash.fuzz.found import Exemplar, Found
+from vnethash.fuzz.signature import Signature
+from vnethash.models.causes import mixed_cause
+from vnethash.models.matching import matches
+from vnethash.models.symbolic.profile import cost, find_profile, satisfied
+from vnethash.spec.questions import load_questions
+from vnethash.spec.readings import Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnethash.fuzz.case import Case
+    from vnethash.fuzz.judge import Judge
+    from vnethash.models.symbolic.profile import Constraint, Profile
+    from vnethash.spec.outcome import Observation
+    from vnethash.spec.questions import Question
+
+#: Answers that the profile rests on.
+MOST_EVIDENCE = 1500
+
+
+class Evidence:
+    """Answers by what would explain them, the plainest of each, and the profile that follows.
+
+    Attributes:
+        profile: as it was found last; None before that.
+        exemplars: constraint -> a case that shows it.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self.profile: Profile | None = None
+        self.exemplars: dict[Constraint, Exemplar] = {}
+        self._judge = judge
+        self._subject = judge.subject
+        self._changed = True
+
+    def agree(self, constraint: Constraint, exemplar: Exemplar) -> None:
+        """Take in an answer that is as filtered: it may rule readings out."""
+        if constraint not in self.exemplars and len(self.exemplars) < MOST_EVIDENCE // 2:
+            self.exemplars[constraint] = exemplar
+            self._changed = True
+
+    def differ(self, constraint: Constraint, exemplar: Exemplar) -> None:
+        """Take in an answer that the readings do not explain, and repair them if they can be."""
+        if constraint in self.exemplars or len(self.exemplars) >= MOST_EVIDENCE:
+            return
+        self.exemplars[constraint] = exemplar
+        self._changed = True
+        now = self._subject.readings._asdict()
+        best: tuple[int, int, int] | None = None
+        chosen: dict[str, int] = {}
+        for order, when in enumerate(sorted(constraint, key=repr)):
+            changed = dict(now)
+            for name, numbers in when:
+                if changed[name] not in numbers:
+                    changed[name] = min(numbers, key=lambda number: cost(name, number))
+            price = self._violations(changed), sum(cost(name, number) for name, number in changed.items()), order
+            if best is None or price < best:
+                best, chosen = price, changed
+        here = self._violations(now), sum(cost(name, number) for name, number in now.items()), 0
+        if best is not None and best < here:
+            self._subject.adopt(Readings(**chosen))
+
+    def _violations(self, readings: dict[str, int]) -> int:
+        return sum(not satisfied(constraint, readings) for constraint in self.exemplars)
+
+    def settle(self) -> bool:
+        """Find the profile again if the evidence has changed; say whether it had."""
+        if not self._changed:
+            return False
+        self._changed = False
+        self.profile = find_profile(list(self.exemplars))
+        self._subject.adopt(self.profile.as_readings())
+        return True
+
+    def violated(self) -> list[Constraint]:
+        """Return what the profile does not explain, the shortest frames first."""
+        if self.profile is None:
+            return []
+        return sorted(
+            (constraint for constraint in self.profile.violated if constraint in self.exemplars),
+            key=lambda each: (len(self.exemplars[each].case.frame), repr(each)),
+        )
+
+    # -------------------------------------------------------------------------------------------- causes
+
+    def readings(self, already: Callable[[Signature, str], Found | None]) -> list[Found]:
+        """Return a cause for each question that the profile answers otherwise than the words say.
+
+        `already` returns the cause of a signature and kind that was told before, if there is one.
+        """
+        found = []
+        assert self.profile is not None
+        for question in load_questions().values():
+            number = self.profile.readings[question.field]
+            if number and 0 not in self.profile.possible.get(question.field, frozenset({0})):
+                cause = self._reading(self.profile, question, number, already)
+                if cause is not None:
+                    found.append(cause)
+        return found
+
+    def _reading(
+        self, profile: Profile, question: Question, number: int, already: Callable[[Signature, str], Found | None]
+    ) -> Found | None:
+        judge, subject = self._judge, self._subject
+        standing = question.readings[number].standing
+        others = question.allowed if standing == "defect" else (0,)
+        showing = [
+            exemplar for constraint, exemplar in self.exemplars.items()
+            if constraint in profile.satisfied and _shows(constraint, profile, question, others)
+        ]
+        observes = subject.observes
+        odd = [each for each in showing if not matches(judge.expect(each.case).literal, each.observed, observes)]
+        if not odd:
+            return None
+        definite = [each for each in odd if not judge.expect(each.case).is_allowed(each.observed, observes)]
+        kind = "reading" if standing != "defect" else "defect" if definite else "inconsistent"
+        best = min(definite or odd, key=lambda each: len(each.case.frame))
+        signature = Signature("reading", question.id, ((question.field, number),))
+        known = already(signature, kind)
+        if known is not None:
+            known.count = max(known.count, len(showing))
+            return known
+
+        def still(candidate: Case) -> bool:
+            result = judge.answer(candidate)
+            if result is None:
+                return False
+            constraint = judge.constraint(candidate, result)
+            expected = judge.expect(candidate)
+            return (
+                bool(constraint) and satisfied(constraint or frozenset(), profile.readings)
+                and _shows(constraint or frozenset(), profile, question, others)
+                and not matches(expected.literal, result, observes)
+                and (not definite or not expected.is_allowed(result, observes))
+            )
+
+        witness, observed = judge.reduced(best.case, best.observed, still)
+        return Found(
+            subject.name, kind, question.readings[number].words, question.clauses, signature, witness, observed,
+            judge.effect(witness, observed) or f"{subject.name} {question.id}", question.id,
+            question.readings[number].name, len(showing),
+        )
+
+    def mixed(self, constraint: Constraint) -> tuple[Found | None, Case, Observation, Callable[[Case], bool]] | None:
+        """Reduce an answer that the profile does not explain, and take it out of the evidence.
+
+        Returns the cause, its witness, what was observed, and what says that a case shows the same; no cause if no
+        reading at all explains the witness. None if it does not show any more.
+        """
+        judge, profile = self._judge, self.profile
+        assert profile is not None
+        exemplar = self.exemplars.pop(constraint)
+        self._changed = True
+
+        def still(candidate: Case) -> bool:
+            result = judge.answer(candidate)
+            if result is None:
+                return False
+            explained = judge.constraint(candidate, result)
+            return explained is not None and not satisfied(explained, profile.readings)
+
+        if not still(exemplar.case):
+            return None
+        witness, observed = judge.reduced(exemplar.case, exemplar.observed, still)
+        explained = judge.constraint(witness, observed)
+        if not explained:
+            return None, witness, observed, still
+        cause = mixed_cause(explained, profile, judge.expect(witness).clause)
+        found = Found(
+            self._subject.name, "inconsistent", cause.title, cause.clauses, judge.signature(witness, observed),
+            witness, observed, judge.effect(witness, observed),
+        )
+        return found, witness, observed, still
+
+    def forget(self, covered: Callable[[Case], bool]) -> None:
+        """Take out what a cause explains."""
+        for constraint, exemplar in list(self.exemplars.items()):
+            if covered(exemplar.case):
+                del self.exemplars[constraint]
+                self._changed = True
+
+
+def _shows(constraint: Constraint, profile: Profile, question: Question, others: tuple[int, ...]) -> bool:
+    """Say whether an answer follows under the profile, and under no alternative to its reading of the question."""
+    if not any(name == question.field for when in constraint for name, _ in when):
+        return False
+    return not any(
+        satisfied(constraint, {**profile.readings, question.field: number})
+        for number in others if number != profile.readings[question.field]
+    )

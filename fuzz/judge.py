@@ -1,0 +1,107 @@
+"""Asks one target, and holds its answers against the model: the questions that an examination puts again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnethash.fuzz.reducer import MOST_ATTEMPTS, reduce
+from vnethash.fuzz.signature import Signature, configuration_features, frame_features
+from vnethash.models.causes import effect, kind_of_effect
+from vnethash.models.expectations import Expectations
+from vnethash.models.matching import matches
+from vnethash.models.reference import outcome
+from vnethash.spec.outcome import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vnethash.fuzz.case import Case
+    from vnethash.fuzz.signature import Features
+    from vnethash.fuzz.subject import Subject
+    from vnethash.models.expectations import Expected
+    from vnethash.models.symbolic.profile import Constraint
+    from vnethash.spec.configuration import Configuration
+    from vnethash.targets.base import Result
+
+#: Expectations that are kept.
+_MOST_KEPT = 4000
+
+
+class Judge:
+    """One target and what the model says of it.
+
+    Attributes:
+        observations: how often the target was asked.
+        late: says that the time is up, so that what is being reduced stays as it is.
+    """
+
+    def __init__(self, subject: Subject, late: Callable[[], bool]) -> None:
+        self.subject = subject
+        self.late = late
+        self.observations = 0
+        self._expectations = Expectations()
+        self._expected = 0
+
+    def observe(self, configuration: Configuration, frames: Sequence[bytes]) -> Result | None:
+        """Return the answer to the last frame, as `Subject.observe` does, and count it."""
+        self.observations += 1
+        return self.subject.observe(configuration, frames)
+
+    def answer(self, case: Case) -> Observation | None:
+        """Return the answer to a case, None if it is none that can be judged, or the time is up."""
+        if self.late():
+            return None
+        result = self.observe(case.configuration, case.frames)
+        return result if isinstance(result, Observation) else None
+
+    def expect(self, case: Case) -> Expected:
+        """Return what is expected of a case, worked out once."""
+        self._expected += 1
+        if self._expected > _MOST_KEPT:
+            self._expectations, self._expected = Expectations(), 0
+        return self._expectations.of(case.frame, case.configuration)
+
+    def constraint(self, case: Case, observed: Observation) -> Constraint | None:
+        """Return the readings under which an answer follows: None for all, an empty set for none."""
+        return self.expect(case).explained_by(observed, self.subject.observes)
+
+    def unexplained(self, case: Case, observed: Observation) -> bool:
+        """Say whether no reading explains an answer."""
+        return self.constraint(case, observed) == frozenset() and self.expect(case).full.complete
+
+    def as_filtered(self, case: Case, observed: Observation) -> bool:
+        """Say whether an answer follows under the target's current readings."""
+        expected = outcome(case.frame, case.configuration, self.subject.readings)
+        return matches(expected, observed, self.subject.observes)
+
+    def features(self, case: Case) -> Features:
+        """Return what of a case is not plain."""
+        return (*configuration_features(case.configuration, self.subject.plain), *frame_features(case.frame))
+
+    def signature(self, witness: Case, observed: Observation) -> Signature:
+        """Return what tells the cause of a reduced witness from others."""
+        expected = outcome(witness.frame, witness.configuration, self.subject.readings)
+        before = tuple(
+            (f"-{len(witness.frames) - 1 - position} {place}", number)
+            for position, frame in enumerate(witness.frames[:-1]) for place, number in frame_features(frame)
+        )
+        kind = kind_of_effect(expected, observed, self.subject.observes)
+        return Signature(kind, self.expect(witness).clause, self.features(witness), before)
+
+    def effect(self, witness: Case, observed: Observation) -> str:
+        """Say how an answer differs, from the literal outcome where it does."""
+        expected = self.expect(witness)
+        against = expected.literal
+        if matches(against, observed, self.subject.observes):
+            against = outcome(witness.frame, witness.configuration, self.subject.readings)
+        return effect(against, observed, self.subject.observes, expected.full.outcomes())
+
+    def reduced(self, case: Case, observed: Observation, still: Callable[[Case], bool]) -> tuple[Case, Observation]:
+        """Return the plainest case of which `still` says yes, and the answer to it; as far as the time allows."""
+        witness = self.reduced_case(case, still)
+        result = self.observe(witness.configuration, witness.frames) if witness != case else None
+        return (witness, result) if isinstance(result, Observation) else (case, observed)
+
+    def reduced_case(self, case: Case, still: Callable[[Case], bool], most: int = MOST_ATTEMPTS) -> Case:
+        """Return the plainest case of which `still` says yes, found by so many attempts, as far as the time allows."""
+        return reduce(case, self.subject.plain, still, most, self.late)
