@@ -27,7 +27,7 @@ def list_(ledger: Path, status: str | None, target: str | None, as_json: bool) -
     from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
     from vnethash.spec.text import clip, one_line  # noqa: PLC0415
 
-    opened = Ledger(ledger, create=False)
+    opened = Ledger(ledger, create=False, write=False)
     entries = [
         entry for entry in opened.entries()
         if (status is None or entry.status == status) and (target is None or entry.target == target)
@@ -55,7 +55,7 @@ def show(cause: str, ledger: Path, as_json: bool) -> int:
     from vnethash.fuzz.export import report  # noqa: PLC0415
     from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
 
-    opened = Ledger(ledger, create=False)
+    opened = Ledger(ledger, create=False, write=False)
     entry = opened.find(cause)
     opened.close()
     click.echo(json.dumps(entry.to_json()) if as_json else report(entry))
@@ -89,7 +89,7 @@ def export(causes: tuple[str, ...], output: Path, ledger: Path) -> int:
     from vnethash.fuzz.export import capture, report, script  # noqa: PLC0415
     from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
 
-    opened = Ledger(ledger, create=False)
+    opened = Ledger(ledger, create=False, write=False)
     entries = [opened.find(cause) for cause in causes] if causes else opened.entries()
     opened.close()
     output.mkdir(parents=True, exist_ok=True)
@@ -111,14 +111,19 @@ def export(causes: tuple[str, ...], output: Path, ledger: Path) -> int:
 
 @findings.command()
 @click.argument("others", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--damaged", is_flag=True, help="Take what can be read of ledgers that are damaged.")
 @_ledger
-def merge(others: tuple[Path, ...], ledger: Path) -> int:
-    """Take the causes of other ledgers into this one."""
-    from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+def merge(others: tuple[Path, ...], ledger: Path, damaged: bool) -> int:
+    """Take the causes of other ledgers into this one; what was taken before is not counted again."""
+    from vnethash.fuzz.ledger import Ledger, salvaged  # noqa: PLC0415
 
     opened = Ledger(ledger)
     for path in others:
-        other = Ledger(path, create=False)
+        if damaged:
+            entries = salvaged(path)
+            click.echo(f"{path}: {opened.take(entries)} new causes of {len(entries)} that can be read")
+            continue
+        other = Ledger(path, create=False, write=False)
         click.echo(f"{path}: {opened.merge(other)} new causes")
         other.close()
     opened.close()

@@ -84,7 +84,7 @@ def _from_ledger(path: Path, name: str, target: str | None, *, as_json: bool) ->
     from vnethash.fuzz.replay import replay_entry  # noqa: PLC0415
     from vnethash.targets.registry import open_target  # noqa: PLC0415
 
-    ledger = Ledger(path, create=False)
+    ledger = Ledger(path, create=False, write=False)
     entry = ledger.find(name)
     ledger.close()
     answer = replay_entry(entry, open_target, target)

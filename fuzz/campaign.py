@@ -6,6 +6,7 @@ put. A target that can no longer be driven is left out and named; the campaign g
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from random import Random
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from vnethash.fuzz import seeds
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.examiner import Examiner
-from vnethash.fuzz.ledger import Circumstances
+from vnethash.fuzz.keeper import Keeper
 from vnethash.spec.errors import TargetUnavailable, VnethashError
 
 if TYPE_CHECKING:
@@ -107,18 +108,16 @@ class Campaign:
         self.rng = Random(seed)  # noqa: S311 - chance, not secrecy
         self.totals = Totals()
         self.statuses: dict[str, str] = {}
-        self._ledger = ledger
         self._limits = limits
         self._watcher = watcher or Silent()
-        self._tool = tool
         self._now = now
+        self._keeper = Keeper(ledger, self._note, now, tool=tool, engine=engine, seed=seed)
         self._clock = clock
         self._began = clock()
         self._settling = 0.0
         self._next_point = 0.0
         self._next_settle = _FIRST_SETTLE
-        self._counts: dict[str, int] = {}
-        self._name = f"{now()}-{seed}"
+        self._name = f"{now()}-{seed}-{os.getpid()}"
         self._started = now()
         self._everyone = list(subjects)
         self.examiners = {subject.name: Examiner(subject, self._tell, self.late) for subject in subjects}
@@ -185,36 +184,41 @@ class Campaign:
 
     def keep(self, case: Case) -> None:
         """Put a case into the corpus."""
-        problems = len(self.corpus.problems)
         self.corpus.add(case)
-        for problem in self.corpus.problems[problems:]:
-            self._note(problem)
+        self._note_problems()
 
     # -------------------------------------------------------------------------------------------- the run
 
     def run(self, engine: Callable[[Campaign], None], more_seeds: Sequence[Case] = ()) -> Totals:
-        """Run until it is over or Ctrl-C, and settle what was found."""
+        """Run until it is over or Ctrl-C, and settle what was found; raises what the engine or the corpus raises."""
         self._began = self._clock()
         for subject in self.subjects:
             if subject.note:
                 self._note(f"{subject.name}: {subject.note}")
+        problem: VnethashError | None = None
         try:
-            self._sow([*self.corpus.saved(), *more_seeds])
+            self.sow([*self.corpus.saved(), *more_seeds])
             engine(self)
         except KeyboardInterrupt:
             self.totals.interrupted = True
+        except VnethashError as error:
+            problem = error
         try:
             self.settle(last=True)
         except KeyboardInterrupt:
             self.totals.interrupted = True
         finally:
             self.finish()
+        if problem is not None:
+            raise problem
         return self.totals
 
-    def _sow(self, cases: Sequence[Case]) -> None:
-        """Put the seeds to the targets; all that reach something new, and one at least, become parents."""
-        for problem in self.corpus.problems:
-            self._note(problem)
+    def sow(self, cases: Sequence[Case]) -> None:
+        """Put the seeds to the targets; all that reach something new, and one at least, become parents.
+
+        So the coverage of a campaign that goes on with a corpus is what it was.
+        """
+        self._note_problems()
         plain = self.subjects[0].plain
         groups: dict[Configuration, list[Case]] = {plain: [Case(plain, (frame,)) for frame in seeds.traffic()]}
         for case in cases:
@@ -239,6 +243,11 @@ class Campaign:
     def finish(self) -> None:
         """Write what is not written yet; may be called twice."""
         self._point(last=True)
+        self._note_problems()
+
+    def unwritten(self) -> list[Found]:
+        """Return the causes that could not be written to the ledger."""
+        return self._keeper.unwritten()
 
     def causes(self) -> list[Found]:
         """Return the causes that were found, of all targets."""
@@ -256,6 +265,10 @@ class Campaign:
         self.subjects.remove(subject)
         self._note(f"{subject.name}: left out: {subject.ended}")
 
+    def _note_problems(self) -> None:
+        for problem in self.corpus.problems:
+            self._note(problem)
+
     def _note(self, words: str) -> None:
         if words not in self.totals.notes:
             self.totals.notes.append(words)
@@ -263,22 +276,16 @@ class Campaign:
 
     def _tell(self, found: Found, is_new: bool) -> None:
         if found.count == 0:
-            if self._ledger is not None:
-                self._safely(lambda ledger: ledger.withdraw(found.id))
+            self._keeper.withdraw(found)
             self._watcher.cause(found, "withdrawn")
             return
         if not is_new and found.id in self.statuses:
-            self._counts[found.id] = self._counts.get(found.id, 0) + 1
+            self._keeper.again(found)
             return
         if found.id in self.statuses:
             return
-        what = "new"
-        if self._ledger is not None:
-            subject = next(each for each in self._everyone if each.name == found.target)
-            under = Circumstances(subject.target.implementation.version, self._tool, self.engine, self.seed)
-            what = self._safely(
-                lambda ledger: ledger.record(found, self._now(), under, self.totals.executions)
-            ) or "new"
+        subject = next(each for each in self._everyone if each.name == found.target)
+        what = self._keeper.found(found, subject.target.implementation.version, self.totals.executions)
         self.statuses[found.id] = what
         if what == "new":
             self.totals.new += 1
@@ -289,38 +296,16 @@ class Campaign:
             self.totals.known += 1
         self._watcher.cause(found, what)
 
-    def _safely(self, work: Callable[[Ledger], str | None]) -> str | None:
-        """Do something with the ledger; one that can no longer be written is told once, and the campaign goes on."""
-        if self._ledger is None:
-            return None
-        try:
-            return work(self._ledger)
-        except VnethashError as error:
-            self._note(error.line())
-            return None
-
     def _point(self, *, last: bool = False) -> None:
         now = self._clock()
         self._next_point = now + _POINT_SECONDS
         totals = self.totals
         totals.seconds = self.seconds()
-        if self._ledger is not None:
-            counts, self._counts = self._counts, {}
-            names = [subject.name for subject in self._everyone]
-
-            def write(ledger: Ledger) -> None:
-                if counts:
-                    ledger.count(counts, self._now())
-                ledger.run(
-                    self._name, self._started, self._now(), self.engine, self.seed, names, totals.executions,
-                    round(totals.seconds, 3),
-                )
-                ledger.point(
-                    self._name, round(totals.seconds, 3), totals.executions, self.coverage(), len(self.corpus),
-                    len(self.causes()),
-                )
-
-            self._safely(write)
+        self.corpus.write()
+        self._keeper.point(
+            self._name, self._started, [subject.name for subject in self._everyone], totals.executions, totals.seconds,
+            (self.coverage(), len(self.corpus), len(self.causes())),
+        )
         if not last:
             self._watcher.progress(self)
 

@@ -1,61 +1,80 @@
 """The corpus: one file a case, named by a digest of its bytes, so that corpora merge by copying.
 
-A file that is damaged (its name is not the digest of what it holds) is left where it is and not used. When the disk is
-full the campaign goes on with what it has in memory.
+A file appears under its name whole or not at all. One that is damaged (its name is not the digest of what it holds) is
+left where it is and not used, until its case is found again. While the disk is full the campaign goes on with what it
+has in memory, and writes it when there is room again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.case import Case, decode, encode
 from vnethash.spec.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
 #: Bytes of the largest file that is read.
 _LARGEST = 1 << 18
+#: Cases that could not be written are tried again with every so many that are added.
+_AGAIN = 64
 
 
 class Corpus:
     """Cases that reached something new, in the order in which they came; `folder` None keeps them in memory only."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Make the folder; raises UsageError where it cannot be made."""
+        """Make the folder, and remove what killed processes left half written; raises UsageError."""
         self.folder = folder
         self.cases: list[Case] = []
         self.problems: list[str] = []
         self._names: set[str] = set()
+        self._unwritten: dict[str, Case] = {}
+        self._damaged: set[str] = set()
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
+                for path in folder.glob(".*.*"):
+                    if _left_over(path):
+                        path.unlink(missing_ok=True)
             except OSError as error:
-                raise UsageError(f"corpus {folder}: {error.strerror}") from None
+                raise UsageError(f"corpus {folder}: {error.strerror}", hint="--corpus names a folder") from None
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def saved(self) -> Iterator[Case]:
-        """Yield the cases in the folder, the shortest first; damaged files become problems."""
+        """Yield the cases in the folder, the shortest first; files that cannot be used become one problem."""
         if self.folder is None:
             return
-        files = [path for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-        damaged = 0
-        for path in sorted(files, key=lambda path: (path.stat().st_size, path.name)):
+        damaged: list[str] = []
+        unreadable: list[str] = []
+        for _, name in sorted(_files(self.folder)):
+            path = self.folder / name
             try:
-                data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+                if path.stat().st_size > _LARGEST:
+                    damaged.append(name)
+                    continue
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue  # another process minimises the same corpus
             except OSError:
-                data = b""
+                unreadable.append(name)
+                continue
             case = decode(data)
-            if case.name != path.name or encode(case) != data:
-                damaged += 1
+            if case.name != name or encode(case) != data:
+                damaged.append(name)
                 continue
             yield case
-        if damaged:
-            self.problems.append(f"corpus {self.folder}: {damaged} damaged files were not used")
+        self._damaged.update(damaged)
+        for names, words in ((damaged, "damaged"), (unreadable, "unreadable")):
+            if names:
+                count = f"{len(names)} {words} file{'s were' if len(names) > 1 else ' was'} not used"
+                self.problems.append(f"corpus {self.folder}: {count}, {names[0]}{' ...' if names[1:] else ''}")
 
     def add(self, case: Case) -> bool:
         """Keep a case; False if it is there already."""
@@ -64,23 +83,65 @@ class Corpus:
             return False
         self._names.add(name)
         self.cases.append(case)
-        if self.folder is not None and not self.problems:
-            path = self.folder / name
-            try:
-                if not path.exists():
-                    fresh = self.folder / f".{name}.{os.getpid()}"
-                    fresh.write_bytes(encode(case))
-                    fresh.replace(path)
-            except OSError as error:
-                self.problems.append(f"corpus {self.folder}: {error.strerror}; what is new stays in memory")
+        if self.folder is not None:
+            waiting = len(self._unwritten)
+            self._unwritten[name] = case
+            if not waiting or len(self._unwritten) % _AGAIN == 0:
+                self.write()
         return True
 
-    def minimise(self) -> int:
-        """Remove the files of cases that were not added in this campaign; return how many went."""
+    def write(self) -> int:
+        """Write what could not be written before; return how many cases are in memory only."""
+        if self.folder is None:
+            return 0
+        for name, case in list(self._unwritten.items()):
+            try:
+                self._write(self.folder / name, encode(case))
+            except OSError as error:
+                words = f"corpus {self.folder}: {error.strerror}; what is new stays in memory"
+                if words not in self.problems:
+                    self.problems.append(words)
+                break
+            del self._unwritten[name]
+        return len(self._unwritten)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if path.exists() and path.name not in self._damaged:
+            return
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise
+        self._damaged.discard(path.name)
+
+    def remove(self, cases: Iterable[Case]) -> int:
+        """Remove the files of cases; return how many went."""
         gone = 0
-        if self.folder is not None:
-            for case in list(self.saved()):
-                if case.name not in self._names:
-                    (self.folder / case.name).unlink(missing_ok=True)
+        for case in cases:
+            if self.folder is not None:
+                with contextlib.suppress(OSError):
+                    (self.folder / case.name).unlink()
                     gone += 1
         return gone
+
+
+def _files(folder: Path) -> Iterator[tuple[int, str]]:
+    """Yield size and name of each ordinary file; what begins with a dot is not of the corpus."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if not entry.name.startswith(".") and entry.is_file():
+                        yield entry.stat().st_size, entry.name
+    except OSError as error:
+        raise UsageError(f"corpus {folder}: {error.strerror}", hint="--corpus names a folder") from None
+
+
+def _left_over(path: Path) -> bool:
+    """Say whether a file was being written by a process that is no more."""
+    number = path.suffix[1:]
+    return len(path.stem) == 33 and number.isdecimal() and not Path("/proc", number).exists() and path.is_file()

@@ -7,52 +7,45 @@ Ledgers merge. A cause that was marked fixed and is found again is a regression.
 from __future__ import annotations
 
 import json
+import os
+import re
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vnethash.fuzz.case import Case
+from vnethash.fuzz.ledger_file import Transaction, connect, damaged, problem, rows_of
 from vnethash.spec.configuration import Configuration
-from vnethash.spec.errors import FormatError, UsageError, VnethashError
+from vnethash.spec.errors import UsageError, VnethashError
 from vnethash.spec.outcome import Observation
+from vnethash.spec.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from vnethash.fuzz.found import Found
 
 STATUSES = ("open", "intended", "fixed", "question", "withdrawn")
-FORMAT = "1"
-_APPLICATION = 0x766E6861  # "vnha"
+_NUMBERS = frozenset({"count", "regressions", "seed", "executions"})
+#: Tables of which a merge takes all rows.
+_COPIED = ("runs", "curve")
+_ENTRIES = (
+    "SELECT causes.*, w.config, w.frames, w.observed FROM causes LEFT JOIN witnesses w ON w.rowid ="
+    " (SELECT max(rowid) FROM witnesses WHERE cause = causes.id)"
+)
+#: What an id is made of: it becomes the name of a folder.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS causes (
-    id TEXT PRIMARY KEY, target TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, effect TEXT NOT NULL,
-    clauses TEXT NOT NULL, question TEXT NOT NULL, reading TEXT NOT NULL, condition TEXT NOT NULL,
-    status TEXT NOT NULL, note TEXT NOT NULL DEFAULT '', count INTEGER NOT NULL, regressions INTEGER NOT NULL DEFAULT 0,
-    first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, version TEXT NOT NULL, tool TEXT NOT NULL,
-    engine TEXT NOT NULL, seed INTEGER NOT NULL, executions INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS witnesses (
-    cause TEXT NOT NULL REFERENCES causes (id), config TEXT NOT NULL, frames TEXT NOT NULL, observed TEXT NOT NULL,
-    PRIMARY KEY (cause, config, frames)
-) STRICT;
-CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY, started TEXT NOT NULL, ended TEXT NOT NULL, engine TEXT NOT NULL, seed INTEGER NOT NULL,
-    targets TEXT NOT NULL, executions INTEGER NOT NULL, seconds REAL NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS curve (
-    run TEXT NOT NULL, seconds REAL NOT NULL, executions INTEGER NOT NULL, coverage INTEGER NOT NULL,
-    corpus INTEGER NOT NULL, causes INTEGER NOT NULL, PRIMARY KEY (run, executions)
-) STRICT;
-"""
+
+#: What `_entry` raises for a row that no campaign wrote.
+_WRONG = (ValueError, KeyError, TypeError, AttributeError, RecursionError, VnethashError)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One cause as the ledger has it; `witness` is the first, with what was observed then."""
+    """One cause as the ledger has it; `witness` is the last, with what was observed then."""
 
     id: str
     target: str
@@ -102,36 +95,27 @@ class Circumstances:
 class Ledger:
     """An open ledger; raises VnethashError when the file cannot be written, which the campaign tells once."""
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
-        """Open or make it; raises UsageError for a file that is missing, FormatError for one that is no ledger."""
+    def __init__(self, path: Path, *, create: bool = True, write: bool = True) -> None:
+        """Open it, and make it where `create`; see `ledger_file.connect` for what is raised."""
         self.path = path
-        if not create and not path.is_file():
-            raise UsageError(f"ledger {path}: there is no such file", hint="`vnethash fuzz` writes one")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._base = sqlite3.connect(path, timeout=20, isolation_level=None)
-            number = self._base.execute("PRAGMA application_id").fetchone()[0]
-            tables = self._base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if tables and number != _APPLICATION:
-                raise FormatError(f"ledger {path}: it is a database of something else")
-            self._base.execute("PRAGMA journal_mode = WAL")
-            self._base.execute("PRAGMA synchronous = NORMAL")
-            if not tables:
-                self._base.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._base.executescript(_SCHEMA)
-            self._base.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
-            known = self._base.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()[0]
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise FormatError(
-                f"ledger {path}: {error}", hint="move it away, and merge what can be read of it with `sqlite3 .recover`"
-            ) from None
-        if known != FORMAT:
-            raise FormatError(f"ledger {path}: it has format {known}, this is for {FORMAT}")
+        self._write = write
+        self._pid = os.getpid()
+        self._connection = connect(path, create=create and write, write=write)
+        self._parents: list[sqlite3.Connection] = []
+
+    @property
+    def _base(self) -> sqlite3.Connection:
+        """The connection of this process: one must not be used on both sides of a fork."""
+        if os.getpid() != self._pid:
+            self._parents.append(self._connection)  # closing it would take locks from the parent
+            self._connection = connect(self.path, create=False, write=self._write)
+            self._pid = os.getpid()
+        return self._connection
 
     def record(self, found: Found, now: str, under: Circumstances, executions: int) -> str:
         """Enter a cause, or count one that is known; return "new", "known" or "regression"."""
         try:
-            with _Transaction(self._base):
+            with Transaction(self._base):
                 old = self._base.execute("SELECT status FROM causes WHERE id = ?", (found.id,)).fetchone()
                 if old is None:
                     status = "question" if found.kind in {"reading", "inconsistent"} else "open"
@@ -156,7 +140,7 @@ class Ledger:
                     self._witness(found.id, found.case, found.observed)
                 return "regression" if old[0] == "fixed" else "known"
         except sqlite3.Error as error:
-            raise VnethashError(f"ledger {self.path}: {error}") from None
+            raise problem(self.path, error) from None
 
     def _witness(self, cause: str, case: Case, observed: Observation | None) -> None:
         self._base.execute(
@@ -198,24 +182,26 @@ class Ledger:
 
     def _do(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         try:
-            with _Transaction(self._base):
+            with Transaction(self._base):
                 self._base.executemany(statement, rows)
         except sqlite3.Error as error:
-            raise VnethashError(f"ledger {self.path}: {error}") from None
+            raise problem(self.path, error) from None
 
     def entries(self) -> list[Entry]:
         """Return all causes, the oldest first; raises FormatError for a damaged file."""
         try:
-            self._base.row_factory = sqlite3.Row
-            rows = self._base.execute(
-                "SELECT causes.*, w.config, w.frames, w.observed FROM causes JOIN witnesses w ON w.rowid ="
-                " (SELECT max(rowid) FROM witnesses WHERE cause = causes.id) ORDER BY first_seen, causes.id"
-            ).fetchall()
-            return [_entry(row) for row in rows]
-        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
-            raise FormatError(f"ledger {self.path}: {error}", hint="it is damaged") from None
-        finally:
-            self._base.row_factory = None
+            cursor = self._base.cursor()
+            cursor.row_factory = sqlite3.Row
+            rows = cursor.execute(f"{_ENTRIES} ORDER BY first_seen, causes.id").fetchall()
+        except sqlite3.Error as error:
+            raise problem(self.path, error) from None
+        found = []
+        for row in rows:
+            try:
+                found.append(_entry(row))
+            except _WRONG as error:
+                raise damaged(self.path, f"cause {one_line(str(row['id']))}: {one_line(str(error))}") from None
+        return found
 
     def find(self, name: str) -> Entry:
         """Return the cause with an id, or with the only id that ends so or begins so; raises UsageError."""
@@ -236,67 +222,135 @@ class Ledger:
         self._do("UPDATE causes SET status = ?, note = ? WHERE id = ?", [(status, note or entry.note, entry.id)])
 
     def merge(self, other: Ledger) -> int:
-        """Take in the causes, witnesses, runs and curves of another ledger; return how many causes were new."""
-        mine = {entry.id: entry for entry in self.entries()}
-        new = 0
-        for entry in other.entries():
-            old = mine.get(entry.id)
-            if old is None:
-                new += 1
-                names = [name for name in Entry.__dataclass_fields__ if name not in {"witness", "observed"}]
-                values = [json.dumps(entry.clauses) if name == "clauses" else getattr(entry, name) for name in names]
-                marks = ", ".join("?" * len(names))
-                self._do(f"INSERT INTO causes ({', '.join(names)}) VALUES ({marks})", [tuple(values)])  # noqa: S608
-                with _Transaction(self._base):
-                    self._witness(entry.id, entry.witness, entry.observed)
-            else:
-                self._do(
-                    "UPDATE causes SET count = count + ?, first_seen = min(first_seen, ?), last_seen ="
-                    " max(last_seen, ?), regressions = regressions + ? WHERE id = ?",
-                    [(entry.count, entry.first_seen, entry.last_seen, entry.regressions, entry.id)],
-                )
-        for table in ("runs", "curve"):
-            rows = other._base.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our own two names
-            if rows:
-                marks = ", ".join("?" * len(rows[0]))
-                self._do(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)  # noqa: S608
+        """Take in the causes, witnesses, runs and curves of another ledger; return how many causes were new.
+
+        All of it or nothing. What was taken in before is not counted again; of a ledger that began as a copy of this
+        one the greater counts are taken. Raises UsageError for this ledger itself.
+        """
+        if other.path.samefile(self.path):
+            raise UsageError(f"ledger {other.path}: it cannot be merged into itself")
+        name, entries = other.identity, other.entries()
+        try:
+            tables = [
+                (table, other._base.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608 - our own two names
+                for table in _COPIED
+            ]
+        except sqlite3.Error as error:
+            raise problem(other.path, error) from None
+        return self.take(entries, name, tables)
+
+    def take(
+        self, entries: Sequence[Entry], name: str = "", tables: Iterable[tuple[str, list[tuple[object, ...]]]] = ()
+    ) -> int:
+        """Take in entries, and rows of runs and curves; return how many causes were new. All of it or nothing."""
+        try:
+            with Transaction(self._base):
+                new = sum(self._take(name, entry) for entry in entries)
+                for table, rows in tables:
+                    for row in rows:
+                        marks = ", ".join("?" * len(row))
+                        self._base.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+                return new
+        except sqlite3.Error as error:
+            raise problem(self.path, error) from None
+
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from others, copies of it apart; "" for one that was written before there was any."""
+        row = self._base.execute("SELECT value FROM meta WHERE key = 'ledger'").fetchone()
+        return str(row[0]) if row else ""
+
+    def _take(self, other: str, entry: Entry) -> bool:
+        """Take in one cause of another ledger; say whether it is new."""
+        row = self._base.execute(
+            "SELECT count, regressions FROM merged WHERE ledger = ? AND cause = ?", (other, entry.id)
+        ).fetchone()
+        count, regressions = row or (0, 0)
+        if other == self.identity:
+            mine = self._base.execute("SELECT count, regressions FROM causes WHERE id = ?", (entry.id,)).fetchone()
+            count, regressions = mine or (0, 0)
+        new = self._base.execute("SELECT 1 FROM causes WHERE id = ?", (entry.id,)).fetchone() is None
+        if new:
+            names = [name for name in Entry.__dataclass_fields__ if name not in {"witness", "observed"}]
+            values = [json.dumps(entry.clauses) if name == "clauses" else getattr(entry, name) for name in names]
+            marks = ", ".join("?" * len(names))
+            self._base.execute(f"INSERT INTO causes ({', '.join(names)}) VALUES ({marks})", tuple(values))  # noqa: S608
+        else:
+            self._base.execute(
+                "UPDATE causes SET count = count + ?, first_seen = min(first_seen, ?), last_seen = max(last_seen, ?),"
+                " regressions = regressions + ? WHERE id = ?",
+                (
+                    max(0, entry.count - count), entry.first_seen, entry.last_seen,
+                    max(0, entry.regressions - regressions), entry.id,
+                ),
+            )  # fmt: skip
+        if new:
+            self._witness(entry.id, entry.witness, entry.observed)
+        if other not in {"", self.identity}:
+            self._base.execute(
+                "INSERT OR REPLACE INTO merged VALUES (?, ?, ?, ?)", (other, entry.id, entry.count, entry.regressions)
+            )
         return new
 
     def curves(self, run: str | None = None) -> list[tuple[float, int, int, int, int]]:
         """Return the points of a run (the last one by default): seconds, executions, coverage, corpus, causes."""
-        last = run or (self._base.execute("SELECT id FROM runs ORDER BY started DESC LIMIT 1").fetchone() or ("",))[0]
-        return self._base.execute(
+        last = run or next(iter(self._rows("SELECT id FROM runs ORDER BY started DESC LIMIT 1")), ("",))[0]
+        return self._rows(
             "SELECT seconds, executions, coverage, corpus, causes FROM curve WHERE run = ? ORDER BY seconds", (last,)
-        ).fetchall()
+        )
 
     def runs(self) -> list[tuple[str, str, str, str, int, str, int, float]]:
         """Return the rows of all runs, the oldest first."""
-        return self._base.execute("SELECT * FROM runs ORDER BY started").fetchall()
+        return self._rows("SELECT * FROM runs ORDER BY started")
+
+    def _rows(self, query: str, arguments: tuple[object, ...] = ()) -> list[Any]:
+        try:
+            return self._base.execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise problem(self.path, error) from None
 
     def close(self) -> None:
         """Close it; may be called twice."""
-        self._base.close()
+        if os.getpid() == self._pid:
+            self._connection.close()
 
 
-class _Transaction:
-    """One transaction, undone when an error leaves it."""
-
-    def __init__(self, base: sqlite3.Connection) -> None:
-        self._base = base
-
-    def __enter__(self) -> None:
-        self._base.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._base.execute("COMMIT" if kind is None else "ROLLBACK")
+def salvaged(path: Path) -> list[Entry]:
+    """Return the causes of a damaged ledger that can be read, each with its witness; raises UsageError, FormatError."""
+    found = []
+    for row in rows_of(path, f"{_ENTRIES} WHERE causes.rowid = ?", "causes"):
+        with suppress(*_WRONG):
+            found.append(_entry(row))
+    return found
 
 
 def _entry(row: sqlite3.Row) -> Entry:
+    """Return a row as an entry; raises ValueError, TypeError or FormatError for what no campaign wrote."""
     fields = {name: row[name] for name in Entry.__dataclass_fields__ if name not in {"witness", "observed", "clauses"}}
-    configuration = Configuration.from_json(json.loads(row["config"]), where="ledger")
+    if row["config"] is None:
+        raise ValueError("it has no witness")
+    for name, value in fields.items():
+        if not isinstance(value, int if name in _NUMBERS else str):
+            raise TypeError(f"{name} is {value!r}")
+    if not _ID.fullmatch(row["id"]):
+        raise ValueError("its id is not one of ours")
+    if row["status"] not in STATUSES:
+        raise ValueError(f"no status {row['status']!r}")
+    configuration = Configuration.from_json(json.loads(row["config"]), where="its witness")
     frames = tuple(bytes.fromhex(frame) for frame in json.loads(row["frames"]))
-    observed = json.loads(row["observed"])
+    if not frames:
+        raise ValueError("its witness has no frames")
+    clauses = tuple(json.loads(row["clauses"]))
+    if not all(isinstance(clause, str) for clause in clauses):
+        raise TypeError("its clauses are no text")
     return Entry(
-        **fields, clauses=tuple(json.loads(row["clauses"])), witness=Case(configuration, frames),
-        observed=None if observed is None else Observation(**observed),
+        **fields, clauses=clauses, witness=Case(configuration, frames), observed=_observed(json.loads(row["observed"]))
     )
+
+
+def _observed(fields: Any) -> Observation | None:
+    if fields is None:
+        return None
+    if not all(number is None or (type(number) is int and -1 <= number < 1 << 32) for number in fields.values()):
+        raise ValueError("what was observed is no observation")
+    return Observation(**fields)

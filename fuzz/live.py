@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vnethash.models.summarize import summarize
 from vnethash.spec.configuration import report_name
 from vnethash.spec.text import clip, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vnethash.fuzz.campaign import Campaign
@@ -40,6 +41,7 @@ def state(campaign: Campaign) -> dict[str, Any]:
     """Return how a campaign stands."""
     totals, seconds = campaign.totals, campaign.seconds()
     return {
+        "engine": campaign.engine, "seed": campaign.seed, "interrupted": totals.interrupted,
         "seconds": round(seconds, 1), "executions": totals.executions,
         "per_second": round(totals.executions / seconds) if seconds else 0, "coverage": campaign.coverage(),
         "corpus": len(campaign.corpus), "causes": {"new": totals.new, "known": totals.known,
@@ -56,6 +58,62 @@ def state(campaign: Campaign) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def together(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how several processes stand that share a ledger and a corpus, each as `state` has it."""
+    causes, targets = [each["causes"] for each in states], [each["targets"] for each in states]
+    names = dict.fromkeys(name for each in targets for name in each)
+    whole = {name: [each[name] for each in targets if name in each] for name in names}
+    return {
+        "engine": states[0]["engine"], "seed": min(each["seed"] for each in states),
+        "interrupted": any(each["interrupted"] for each in states),
+        "seconds": max(each["seconds"] for each in states),
+        "executions": sum(each["executions"] for each in states),
+        "per_second": sum(each["per_second"] for each in states),
+        "coverage": max(each["coverage"] for each in states), "corpus": max(each["corpus"] for each in states),
+        "causes": {name: sum(each[name] for each in causes) for name in causes[0]},
+        "since_new": min(each["since_new"] for each in states),
+        "targets": {
+            name: {
+                "edges": list(max(each["edges"] for each in shares)),
+                "rules": max(each["rules"] for each in shares), "skipped": sum(each["skipped"] for each in shares),
+                "causes": max(each["causes"] for each in shares),
+                "unjudged": sum(each["unjudged"] for each in shares),
+            }
+            for name, shares in whole.items()
+        },
+    }
+
+
+def unwritten_words(found: Found) -> str:
+    """Return a cause that is in no ledger, as JSON with all that shows it."""
+    return json.dumps({
+        "id": found.id, "target": found.target, "kind": found.kind, "title": found.title,
+        "config": found.case.configuration.to_json(), "frames": [frame.hex() for frame in found.case.frames],
+    })  # fmt: skip
+
+
+class Show(Protocol):
+    """Shows how campaigns go; a state is what `state` returns."""
+
+    def begin(self, at: dict[str, Any], jobs: int) -> None:
+        """Say what begins."""
+
+    def cause(self, found: Found, what: str) -> None:
+        """Show a cause."""
+
+    def show(self, at: dict[str, Any]) -> None:
+        """Show how it stands."""
+
+    def note(self, words: str) -> None:
+        """Show a line."""
+
+    def unwritten(self, found: Found) -> None:
+        """Show a cause that is in no ledger."""
+
+    def end(self, at: dict[str, Any]) -> None:
+        """Sum up."""
+
+
 class Lines:
     """Causes on standard output; on standard error one line that changes, or now and then a new one."""
 
@@ -64,13 +122,13 @@ class Lines:
         self._terminal = sys.stderr.isatty()
         self._last = 0.0
 
-    def begin(self, campaign: Campaign) -> None:
+    def begin(self, at: dict[str, Any], jobs: int) -> None:
         """Say what begins."""
-        names = ", ".join(subject.name for subject in campaign.subjects)
-        print(f"fuzzing {names} with {campaign.engine}, seed {campaign.seed}")
-        for subject in campaign.subjects:
-            if subject.edges[1]:
-                print(f"  {subject.name}: {subject.edges[1]} edges are counted")
+        seeds = f"seeds {at['seed']} to {at['seed'] + jobs - 1}, one a process" if jobs > 1 else f"seed {at['seed']}"
+        print(f"fuzzing {', '.join(at['targets'])} with {at['engine']}, {seeds}")
+        for name, each in at["targets"].items():
+            if each["edges"][1]:
+                print(f"  {name}: {each['edges'][1]} edges are counted")
         sys.stdout.flush()
 
     def cause(self, found: Found, what: str) -> None:
@@ -86,13 +144,12 @@ class Lines:
             print(f"            {frames}: {observed_words(found.observed)} [{', '.join(found.clauses)}]")
         sys.stdout.flush()
 
-    def progress(self, campaign: Campaign) -> None:
+    def show(self, at: dict[str, Any]) -> None:
         """Show how it stands."""
         now = time.monotonic()
         if not self._terminal and now - self._last < _SLOW:
             return
         self._last = now
-        at = state(campaign)
         edges = "".join(f", {name} {each['edges'][0]}/{each['edges'][1]} edges" for name, each in at["targets"].items()
                         if each["edges"][1])  # fmt: skip
         line = (
@@ -108,11 +165,16 @@ class Lines:
         self._clear()
         sys.stderr.write(f"vnethash: {one_line(words)}\n")
 
-    def end(self, campaign: Campaign) -> None:
+    def unwritten(self, found: Found) -> None:
+        """Show a cause that is in no ledger."""
+        self._clear()
+        print(f"unwritten   {unwritten_words(found)}")
+        sys.stdout.flush()
+
+    def end(self, at: dict[str, Any]) -> None:
         """Sum up."""
         self._clear()
-        at = state(campaign)
-        cut = " (interrupted; all is kept)" if campaign.totals.interrupted else ""
+        cut = " (interrupted; all is kept)" if at["interrupted"] else ""
         print(
             f"{at['executions']:,} executions in {at['seconds']:.0f} s{cut}: {at['causes']['new']} new causes, "
             f"{at['causes']['known']} known, {at['causes']['regressions']} regressions; corpus {at['corpus']}"
@@ -133,10 +195,9 @@ class JsonLines:
         sys.stdout.write(json.dumps(fields) + "\n")
         sys.stdout.flush()
 
-    def begin(self, campaign: Campaign) -> None:
+    def begin(self, at: dict[str, Any], jobs: int) -> None:
         """Tell what begins."""
-        self._line(event="begin", engine=campaign.engine, seed=campaign.seed,
-                   targets=[subject.name for subject in campaign.subjects])  # fmt: skip
+        self._line(event="begin", engine=at["engine"], seed=at["seed"], jobs=jobs, targets=list(at["targets"]))
 
     def cause(self, found: Found, what: str) -> None:
         """Tell a cause."""
@@ -146,14 +207,18 @@ class JsonLines:
             frames=[frame.hex() for frame in found.case.frames], config=found.case.configuration.to_json(),
         )  # fmt: skip
 
-    def progress(self, campaign: Campaign) -> None:
+    def show(self, at: dict[str, Any]) -> None:
         """Tell how it stands."""
-        self._line(event="progress", **state(campaign))
+        self._line(event="progress", **at)
 
     def note(self, words: str) -> None:
         """Tell a line."""
         self._line(event="note", words=one_line(words))
 
-    def end(self, campaign: Campaign) -> None:
+    def unwritten(self, found: Found) -> None:
+        """Tell a cause that is in no ledger."""
+        self._line(event="unwritten", **json.loads(unwritten_words(found)))
+
+    def end(self, at: dict[str, Any]) -> None:
         """Tell the totals."""
-        self._line(event="end", interrupted=campaign.totals.interrupted, **state(campaign))
+        self._line(event="end", **at)

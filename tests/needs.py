@@ -93,6 +93,14 @@ def _dpdk() -> str:
     return missing()
 
 
+def _mounts() -> str:
+    if reason := _program("unshare"):
+        return reason
+    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=4k", "none", "/mnt"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return "a small file system cannot be mounted in a namespace of its own" if done.returncode else ""
+
+
 def _program(*names: str) -> str:
     return "" if any(shutil.which(name) for name in names) else f"no {names[0]} on PATH"
 
@@ -111,6 +119,7 @@ NEEDS: dict[str, tuple[str, Callable[[], str]]] = {
     "tshark": ("tshark", lambda: _program("tshark")),
     "chromium": ("a headless Chromium", lambda: _program("chromium", "chromium-browser", "google-chrome")),
     "cc": ("a C compiler", lambda: _program("cc")),
+    "mounts": ("a mount namespace with a small file system in it: root", _mounts),
     "dpdk": ("DPDK to compile against", _dpdk),
     "sanitizers": ("a C compiler with sanitizers", _sanitizers),
 }
