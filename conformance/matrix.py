@@ -119,11 +119,12 @@ def build(report: Report) -> Matrix | None:
         return None
     answers = _answers(targets)
     cells = {key: tuple(_cell(findings, target, answers) for target in targets) for key, findings in shown.items()}
+    wrong = {key for key, findings in shown.items() if findings[0].cause != "reading"}
     families = _families(targets)
     rows = [
         Row(
             findings[0].cause, ": ".join(filter(None, key)), findings[0].title, tuple(findings[0].clauses),
-            findings[0].question, cells[key], tuple(_histories(key, findings[0].cause, cells, families)),
+            findings[0].question, cells[key], tuple(_histories(key, findings[0].cause, cells, families, wrong)),
         )
         for key, findings in shown.items()
     ]
@@ -225,15 +226,17 @@ def _families(targets: Sequence[TargetReport]) -> list[_Family]:
 
 
 def _histories(
-    key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], families: Sequence[_Family]
+    key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], families: Sequence[_Family], wrong: set[_Key]
 ) -> Iterable[str]:
     for family in families:
-        words = _history(key, cause, cells, family)
+        words = _history(key, cause, cells, family, wrong)
         if words:
             yield f"{family.name}: {words}" if len(families) > 1 else words
 
 
-def _history(key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], family: _Family) -> str:
+def _history(
+    key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], family: _Family, wrong: set[_Key]
+) -> str:
     known = [
         (place, version, cells[key][place].state) for place, version in family.members
         if cells[key][place].state != "unknown"
@@ -250,9 +253,11 @@ def _history(key: _Key, cause: Cause, cells: dict[_Key, tuple[Cell, ...]], famil
         if new == "present":
             changes.append(f"came between {before} and {after}")
         else:
-            # Another answer to the same question that is no better is no repair.
+            # Another answer to the same question that is no better is no repair; one that the text allows is.
             other = any(
-                one[0] == key[0] != "" and one != key and its[place].state == "present" for one, its in cells.items()
+                one[0] == key[0] != "" and one != key and its[place].state == "present"
+                and (one in wrong or key not in wrong)
+                for one, its in cells.items()
             )
             word = "changed" if other else "gone" if cause in {"reading", "inconsistent"} else "fixed"
             changes.append(f"{word} between {before} and {after}")

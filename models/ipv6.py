@@ -34,7 +34,7 @@ from vnethash.models.events import (
     REPEATED_HEADER,
     SHORT_HEADER,
 )
-from vnethash.models.options import home_address, plain_home, route_address
+from vnethash.models.options import home_address, no_address, plain_home, route_address
 from vnethash.models.packet import Packet, word
 from vnethash.models.transport import has_ports, reach, transport
 from vnethash.spec.readings import (
@@ -144,12 +144,15 @@ def ipv6(frame: bytes, start: int, end: int, readings: Readings) -> Packet:
                     other_than_fragment = True
             if not whole(frame, p, limit, protocol, readings):
                 events = events | CHAIN_CUT
-                unchecked = readings.chain_cut == ChainCut.UNCHECKED
-                if unchecked:
+                if readings.chain_cut == ChainCut.UNCHECKED:
                     refused = refused or p + needed(protocol) > limit
+                    walking = not refused
+                elif readings.chain_cut == ChainCut.BEGUN:
+                    refused = refused or p + 2 > limit
+                    walking = not refused
                 else:
                     refused = refused or readings.chain_cut == ChainCut.UNHASHED
-                walking = unchecked and not refused
+                    walking = False
         if walking:
             if protocol == HOP_BY_HOP and count > 0:
                 events = events | MISPLACED_HOP_BY_HOP
@@ -179,7 +182,9 @@ def ipv6(frame: bytes, start: int, end: int, readings: Readings) -> Packet:
                         if fragment == 0:
                             fragment = 3
             elif protocol == ROUTING:
-                found = route_address(frame, p, size, limit, readings)
+                found = no_address()
+                if p + 4 <= limit:
+                    found = route_address(frame, p, size, limit, readings)
                 events = events | found.events
                 refused = refused or found.refused
                 visible = found.offset == 0 or fragment != 1 or readings.behind_fragment == BehindFragment.USED

@@ -46,13 +46,14 @@ def skip_tags(frame: bytes, length: int, offset: int, ethertype: int, readings: 
             walking = False
         elif not takes_tag(tags, last, ethertype, readings):
             walking = False
-        elif (
-            ethertype == SERVICE_TAG
-            and readings.vlan_tags == VlanTags.SERVICE_PAIR
-            and offset + 8 <= length
-        ):
+        elif ethertype == SERVICE_TAG and takes_pair(readings) and offset + 8 <= length:
+            following = word(frame, offset + 2)
             ethertype = word(frame, offset + 6)
-            offset = offset + 8
+            paired = following == CUSTOMER_TAG or following == SERVICE_TAG
+            if paired or readings.vlan_tags == VlanTags.SERVICE_PAIR:
+                offset = offset + 8
+            else:
+                offset = offset + 4
             walking = False
         elif offset + 4 > length:
             events = events | TAG_CUT
@@ -76,6 +77,11 @@ def takes_tag(tags: int, last: int, ethertype: int, readings: Readings) -> bool:
     if readings.vlan_tags == VlanTags.ORDERED:
         return tags == 1 and last == SERVICE_TAG and ethertype == CUSTOMER_TAG
     return False
+
+
+def takes_pair(readings: Readings) -> bool:
+    """Say whether a service tag is taken for two tags."""
+    return readings.vlan_tags == VlanTags.SERVICE_PAIR or readings.vlan_tags == VlanTags.SERVICE_TYPE
 
 
 def snap(frame: bytes, length: int, found: Link, readings: Readings) -> Link:

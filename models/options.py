@@ -19,6 +19,7 @@ from vnethash.models.events import (
     ROUTE_SEGMENTS,
 )
 from vnethash.spec.readings import (
+    ChainCut,
     HomeAlignment,
     HomeLength,
     HomeOverrun,
@@ -45,6 +46,16 @@ class Address(NamedTuple):
     events: int
 
 
+def no_address() -> Address:
+    """Return no address."""
+    return Address(0, False, 0)
+
+
+def cut_refused(readings: Readings) -> bool:
+    """Say whether bytes that the packet no longer has stop the hash; otherwise they only give no address."""
+    return readings.chain_cut == ChainCut.UNHASHED or readings.chain_cut == ChainCut.UNCHECKED
+
+
 def is_home_type(option: int, readings: Readings) -> bool:
     """Say whether an option type is that of the Home Address."""
     if option == HOME_ADDRESS:
@@ -66,7 +77,7 @@ def home_address(frame: bytes, header: int, size: int, end: int, readings: Readi
             events = events | MANY_OPTIONS
         if p >= end:
             # Only where a header's length is not held against the packet does the walk get here.
-            refused = True
+            refused = cut_refused(readings)
             walking = False
         elif count == 30 and readings.option_limit == OptionLimit.THIRTY:
             walking = False
@@ -74,7 +85,7 @@ def home_address(frame: bytes, header: int, size: int, end: int, readings: Readi
             p = p + 1
         elif p + 1 >= end and p + 1 < stop:
             # The same: a whole header's last byte is no option (question option-overrun or home-overrun).
-            refused = True
+            refused = cut_refused(readings)
             walking = False
         elif is_home_type(frame[p], readings):
             if frame[p] != HOME_ADDRESS:
@@ -126,7 +137,7 @@ def home_option(frame: bytes, header: int, stop: int, p: int, end: int, readings
         if p != header + 2 and p + 1 >= stop - 8 and readings.option_walk_end == OptionWalkEnd.EIGHT_SHORT:
             return Address(0, False, events)
         if p + 18 > end:
-            return Address(0, True, events)
+            return Address(0, cut_refused(readings), events)
         return Address(p + 2, False, events)
     if frame[p + 1] != 16:
         events = events | HOME_LENGTH
@@ -139,8 +150,7 @@ def home_option(frame: bytes, header: int, stop: int, p: int, end: int, readings
         if readings.home_alignment == HomeAlignment.REQUIRED:
             return Address(0, False, events)
     if p + 18 > end:
-        # Only where a header's length is not held against the packet: the address is not all there.
-        return Address(0, True, events)
+        return Address(0, cut_refused(readings), events)
     return Address(p + 2, False, events)
 
 
@@ -177,7 +187,7 @@ def route_address(frame: bytes, header: int, size: int, end: int, readings: Read
         if readings.route_segments == RouteSegments.ONE_OR_UNHASHED:
             return Address(0, True, events)
     if header + 24 > end:
-        return Address(0, True, events)
+        return Address(0, cut_refused(readings), events)
     return Address(header + 8, False, events)
 
 

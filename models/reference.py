@@ -12,7 +12,6 @@ from vnethash.models.events import INNER_CUT, INNER_NOT_IP, NESTED_TUNNEL, REFUS
 from vnethash.models.ipv4 import ipv4
 from vnethash.models.ipv4 import plain as ipv4_addresses
 from vnethash.models.ipv6 import ipv6
-from vnethash.models.ipv6 import plain as ipv6_addresses
 from vnethash.models.link import IPV4, link
 from vnethash.models.packet import Packet, Selection, no_packet, octet, with_events, without_transport
 from vnethash.models.select import select, unhashed
@@ -63,10 +62,11 @@ def network(frame: bytes, ethertype: int, start: int, end: int, readings: Readin
             expected = frame[start] >> 4
             if expected != 4 and expected != 6:
                 return no_packet(events)
-        elif readings.ethertype_version == EthertypeVersion.ADDRESSES:
-            if expected == 4:
+        elif expected == 4:
+            if readings.ethertype_version == EthertypeVersion.IPV4_AGREES:
+                return no_packet(events)
+            if readings.ethertype_version == EthertypeVersion.ADDRESSES:
                 return ipv4_addresses(start, end, start + 20 > end, events)
-            return ipv6_addresses(start, end, start + 40 > end, events)
     if expected == 4:
         packet = ipv4(frame, start, end, readings)
     else:

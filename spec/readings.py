@@ -17,6 +17,7 @@ class VlanTags(IntEnum):
     ORDERED = 2
     NONE = 3
     SERVICE_PAIR = 4
+    SERVICE_TYPE = 5
 
 
 class VlanTpid(IntEnum):
@@ -48,6 +49,7 @@ class EthertypeVersion(IntEnum):
     ETHERTYPE = 1
     VERSION = 2
     ADDRESSES = 3
+    IPV4_AGREES = 4
 
 
 class ShortIpHeader(IntEnum):
@@ -301,6 +303,7 @@ class ChainCut(IntEnum):
     ADDRESSES = 0
     UNHASHED = 1
     UNCHECKED = 2
+    BEGUN = 3
 
 
 class FragmentHeader(IntEnum):

@@ -174,11 +174,11 @@ def test_the_html_page_is_one_file_that_loads_nothing(pages):
 
 def test_runs_say_what_they_saw_with_version_and_date():
     question = QUESTIONS["vlan-tags"]
-    run = a_run(vlan_tags=settled("service-pair"), esp_header=settled("upper-layer", cases=0))
+    run = a_run(vlan_tags=settled("service-type"), esp_header=settled("upper-layer", cases=0))
     (seen,) = seen_in([run], question)
-    assert seen[:6] == ("qemu-ebpf", "QEMU steering eBPF", "7.2.22", "2026-11-22", "service-pair", False)
+    assert seen[:6] == ("qemu-ebpf", "QEMU steering eBPF", "7.2.22", "2026-11-22", "service-type", False)
     text = render([page_of(question, [run])], "md", runs=[run], alone=True)
-    assert "| QEMU steering eBPF 7.2.22 | qemu-ebpf | 2026-11-22 | service-pair |" in text
+    assert "| QEMU steering eBPF 7.2.22 | qemu-ebpf | 2026-11-22 | service-type |" in text
     assert seen_in([run], QUESTIONS["esp-header"]) == ()
     head = render(all_pages([question], [run]), "md", runs=[run])
     assert "- qemu-ebpf, QEMU steering eBPF 7.2.22, 2026-11-22T10:11:12Z, suite default\n" in head
@@ -187,12 +187,12 @@ def test_runs_say_what_they_saw_with_version_and_date():
 @pytest.mark.parametrize(
     ("name", "implementation", "reading", "counted"),
     [
-        ("qemu-ebpf", "QEMU steering eBPF", ["service-pair"], 3),
-        ("exec:./acme", "acme-nic", ["none"], 4),
-        ("exec:./acme", "acme-nic", [], 4),
-        ("exec:./acme", "acme-nic", ["any", "one"], 3),
-        ("exec:./acme", "acme-nic", ["any"], 3),
-        ("model:ndis", "vnethash", ["none"], 3),
+        ("qemu-ebpf", "QEMU steering eBPF", ["service-type"], 4),
+        ("exec:./acme", "acme-nic", ["none"], 5),
+        ("exec:./acme", "acme-nic", [], 5),
+        ("exec:./acme", "acme-nic", ["any", "one"], 4),
+        ("exec:./acme", "acme-nic", ["any"], 4),
+        ("model:ndis", "vnethash", ["none"], 4),
     ],
 )
 def test_an_implementation_that_differs_is_counted_once(name, implementation, reading, counted):

@@ -28,9 +28,9 @@ def record(target, *, version=None, profile=None, observes=SIGHT, conclusion="de
     return TargetRecord(target, implementation, [], observes, conclusion, "", {}, settled, {}, 0.0)
 
 
-def by_question(target, reading="ports", label="T1", vectors=(1,)):
+def by_question(target, reading="ports", label="T1", vectors=(1,), **changes):
     return finding(
-        f"{label}.first-fragment", target, question="first-fragment", reading=reading, vectors=list(vectors)
+        f"{label}.first-fragment", target, question="first-fragment", reading=reading, vectors=list(vectors), **changes
     )
 
 
@@ -97,6 +97,18 @@ def test_a_defect_that_made_room_for_another_one_is_not_called_fixed():
     assert [(row.name, row.history) for row in matrix.rows] == [
         ("first-fragment: ports", ("changed between 1.9 and 2.0",)),
         ("first-fragment: garbage", ("came between 1.9 and 2.0",)),
+    ]
+
+
+def test_a_defect_that_made_room_for_a_reading_of_the_text_is_fixed():
+    matrix = built(
+        case(OLD, 1, "fail"), by_question(OLD), record(OLD, profile={"first-fragment": ["ports"]}),
+        case(NEW, 1, "pass-under"), by_question(NEW, "addresses", "T2", cause="reading"),
+        record(NEW, profile={"first-fragment": ["addresses"]}),
+    )
+    assert [(row.name, row.history) for row in matrix.rows] == [
+        ("first-fragment: ports", ("fixed between 1.9 and 2.0",)),
+        ("first-fragment: addresses", ("came between 1.9 and 2.0",)),
     ]
 
 

@@ -56,10 +56,21 @@ def test_an_option_type_in_the_last_byte_of_a_header_is_an_overrun_whatever_foll
 
 
 def test_an_address_that_is_not_all_there_is_never_hashed() -> None:
-    unchecked = Readings(chain_cut=ChainCut.UNCHECKED)
+    unchecked, begun = Readings(chain_cut=ChainCut.UNCHECKED), Readings(chain_cut=ChainCut.BEGUN)
     for cut in range(1, 17):
         assert packet(b"\x01\x02\0\0" + OPTION, unchecked, behind=b"", cut=cut).refused
-    assert packet(b"\x01\x02\0\0" + OPTION, unchecked, behind=b"").home != 0
+        found = packet(b"\x01\x02\0\0" + OPTION, begun, behind=b"", cut=cut)
+        assert (found.refused, found.home, found.extension) == (False, 0, True)
+    for readings in (unchecked, begun):
+        assert packet(b"\x01\x02\0\0" + OPTION, readings, behind=b"").home != 0
+
+
+@pytest.mark.parametrize(("reading", "refused"), [
+    (ChainCut.ADDRESSES, False), (ChainCut.BEGUN, False), (ChainCut.UNHASHED, True), (ChainCut.UNCHECKED, True),
+])  # fmt: skip
+def test_an_address_that_is_taken_behind_the_end_of_the_packet_is_none(reading: ChainCut, refused: bool) -> None:
+    found = packet(b"\xc9\x02\0\0\1\0", Readings(chain_cut=reading, home_length=HomeLength.TAKEN), behind=b"")
+    assert (found.refused, found.home) == (refused, 0)
 
 
 @pytest.mark.parametrize("reading", HomeLength)

@@ -105,8 +105,8 @@ def test_a_planted_tie_between_two_questions_is_noticed(monkeypatch: pytest.Monk
     monkeypatch.setattr(interactions, "outcome", tied)
     words = interaction(case, "vlan_tags", "route_other")
     assert words == (
-        "vlan-tags: any = one = ordered = none = service-pair under route-other destination, "
-        "vlan-tags: any, one, ordered, none, service-pair under route-other final"
+        "vlan-tags: any = one = ordered = none = service-pair = service-type under route-other destination, "
+        "vlan-tags: any, one, ordered, none, service-pair, service-type under route-other final"
     )
 
 
