@@ -7,7 +7,9 @@ layouts share.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 from vnethash.spec import constants as c
@@ -127,7 +129,7 @@ class RssConfig:
         check_range(len(self.hash_key_data), 0xFF, RSS_HEAD.name, "hash_key_length", tail + 2)
         return b"".join((
             RSS_HEAD.pack((self.hash_types, self.indirection_table_mask, _number(self.unclassified_queue))),
-            *(entry.encode() for entry in self.indirection_table),
+            _encode_ids(self.indirection_table),
             RSS_TAIL.pack((self.max_tx_vq, len(self.hash_key_data))),
             self.hash_key_data,
         ))
@@ -163,7 +165,7 @@ class RssConfig:
         return cls(
             hash_types=configuration.hash_types,
             unclassified_queue=RqId.from_number(configuration.unclassified_queue),
-            indirection_table=tuple(RqId.from_number(number) for number in configuration.indirection_table),
+            indirection_table=_queue_ids(configuration.indirection_table),
             max_tx_vq=configuration.max_tx_vq,
             hash_key_data=configuration.key,
         )
@@ -382,6 +384,25 @@ class RssContextDel:
         if strict:
             check_range(identifier, 0xFFFF, CONTEXT_DEL.name, "rss_ctx_id", 0, bottom=1)
         return cls(identifier)
+
+
+def _queue_ids(numbers: tuple[int, ...]) -> tuple[RqId, ...]:
+    if set(map(type, numbers)) == {int}:  # else True would be taken for a 1 that was met before
+        return _known_ids(numbers)
+    return tuple(RqId.from_number(number) for number in numbers)
+
+
+@lru_cache(maxsize=64)
+def _known_ids(numbers: tuple[int, ...]) -> tuple[RqId, ...]:
+    return tuple(RqId.from_number(number) for number in numbers)
+
+
+def _encode_ids(queues: tuple[RqId, ...]) -> bytes:
+    indices, reserved = [queue.vq_index_1_16 for queue in queues], {queue.reserved for queue in queues}
+    plain = set(map(type, indices)) == {int} and 0 <= min(indices) <= max(indices) <= 0x7FFF and reserved == {0}
+    if plain:
+        return struct.pack(f"<{len(indices)}H", *indices)
+    return b"".join(queue.encode() for queue in queues)
 
 
 def _number(queue: RqId) -> int:

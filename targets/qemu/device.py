@@ -1,7 +1,7 @@
 """QEMU's virtio-net device, driven as a driver would drive it: `targets.device.Device`.
 
-Frames arrive in flights. Each frame of a flight differs from the others, so that what comes out tells by its bytes
-what it was, whatever queue it comes from; and no flight has more frames than a queue has buffers, so that the device
+Frames arrive in a stream. Each frame on its way differs from the others, so that what comes out tells by its bytes what
+it was, whatever queue it comes from; and there are never more on their way than a queue has buffers, so that the device
 never waits for us. When QEMU has taken all that was put in and its main loop has gone round once more, what has not
 come out by then will not come.
 """
@@ -16,10 +16,10 @@ from vnethash.spec.layouts import CONTROL_HEADER, NET_CONFIG
 from vnethash.targets.base import Implementation, Refused
 from vnethash.targets.device import Ack, Limits, Reception
 from vnethash.targets.qemu.machine import SECONDS, Machine
-from vnethash.targets.qemu.rings import BUFFERS, RECEIVE_SIZE, ControlRing, Place, ReceiveRings, memory_size
+from vnethash.targets.qemu.rings import RECEIVE_SIZE, ControlRing, Place, ReceiveRings, memory_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vnethash.targets.qemu.sockets import Backend
     from vnethash.targets.qemu.versions import Runner
@@ -32,11 +32,22 @@ ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, NEEDS_RESET = 1, 2, 4, 8, 64
 _STATUS, _NOTIFY, _CONFIG = 0x70, 0x50, 0x100
 #: How often the main loop may go round without any progress before we take it that there will be none.
 _ROUNDS = 8
+#: Frames that there is room for before more are put in, so that one system call puts in many.
+_REFILL = 128
 
 
 class _Queue(NamedTuple):
     number: int
     place: Place
+
+
+def _registers(queue: _Queue) -> tuple[tuple[int, int], ...]:
+    """Return what the registers of a queue are given, each with its offset."""
+    number, place = queue
+    return (
+        (0x30, number), (0x38, place.size), (0x80, place.descriptors), (0x84, 0), (0x90, place.available), (0x94, 0),
+        (0xA0, place.used), (0xA4, 0), (0x44, 1),
+    )  # fmt: skip
 
 
 class QemuDevice:
@@ -133,10 +144,11 @@ class QemuDevice:
         """Write 0 to the device status and wait until it reads 0."""
         machine = self._qemu()
         self._working = False
-        machine.write((_STATUS, 0))
+        status = machine.write((_STATUS, 0), then=_STATUS)
         for _ in range(1000):
-            if not machine.read(_STATUS):
+            if not status:
                 break
+            status = machine.read(_STATUS)
         else:
             raise TargetError(f"{self.name}: the device status does not become 0 after a reset")
         assert self._backend is not None
@@ -152,10 +164,12 @@ class QemuDevice:
         self.reset()
         machine, rings = self._qemu(), self._rings
         assert rings is not None
-        machine.write((_STATUS, ACKNOWLEDGE), (_STATUS, ACKNOWLEDGE | DRIVER))
-        machine.write((0x24, 0), (0x20, features & 0xFFFFFFFF), (0x24, 1), (0x20, features >> 32))
-        machine.write((_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK))
-        if not machine.read(_STATUS) & FEATURES_OK:
+        status = machine.write(
+            (_STATUS, ACKNOWLEDGE), (_STATUS, ACKNOWLEDGE | DRIVER),
+            (0x24, 0), (0x20, features & 0xFFFFFFFF), (0x24, 1), (0x20, features >> 32),
+            (_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK), then=_STATUS,
+        )  # fmt: skip
+        if not status & FEATURES_OK:
             self.reset()
             return False
         self.features = features
@@ -171,21 +185,12 @@ class QemuDevice:
         queues = [_Queue(2 * number, rings.place(number)) for number in range(pairs)]
         if features >> CTRL_VQ & 1:
             queues.append(_Queue(self._control_index, self._control.place()))
-        self._set_up(queues)
-        machine.write((_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK))
+        ready = (_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)
+        machine.write(*(value for queue in queues for value in _registers(queue)), ready)
         self._working = True
         machine.sync()
         rings.collect()  # what was held back while there were no buffers
         return True
-
-    def _set_up(self, queues: Sequence[_Queue]) -> None:
-        base = self._qemu().base
-        lines = []
-        for number, place in queues:
-            values = ((0x30, number), (0x38, place.size), (0x80, place.descriptors), (0x84, 0), (0x90, place.available),
-                      (0x94, 0), (0xA0, place.used), (0xA4, 0), (0x44, 1))  # fmt: skip
-            lines += [f"writel {base + register:#x} {value:#x}" for register, value in values]
-        self._qemu().script(lines)
 
     def limits(self) -> Limits:
         """Read the configuration space; 0 for fields whose feature is not offered (CFG-1 to CFG-8)."""
@@ -256,13 +261,8 @@ class QemuDevice:
         if not self._working:
             return results
         before = header.ljust(self.header_size, b"\0")
-        first = 0
-        while first < len(frames):
-            end = self._flight(frames, first, rings)
-            again = self._fly(frames[first:end], before, results, first)
-            for index in again:
-                self._fly(frames[index : index + 1], before, results, index, loosely=True)
-            first = end
+        for index in self._stream(frames, before, results):
+            results[index] = self._alone(frames[index], before)
         machine.listen()
         return results
 
@@ -275,69 +275,93 @@ class QemuDevice:
             return f"a TAP takes frames from {shortest} bytes on, this one has {least}"
         return f"QEMU takes frames of up to {longest} bytes, this one has {most}" if most > longest else ""
 
-    @staticmethod
-    def _flight(frames: Sequence[bytes], first: int, rings: ReceiveRings) -> int:
-        """Return the end of the longest run of frames that may be on their way together."""
-        chunk = frames[first : first + BUFFERS]
-        if max(map(len, chunk)) <= rings.short and len(set(chunk)) == len(chunk):
-            return first + len(chunk)
-        seen: set[bytes] = set()
-        room, long = BUFFERS, 0
-        for index, frame in enumerate(chunk, first):
-            room -= rings.cost(frame)
-            long += rings.is_long(frame)
-            if frame in seen or (index > first and (room < 0 or long > 1)):
-                return index
-            seen.add(frame)
-        return first + len(chunk)
+    def _stream(self, frames: Sequence[bytes], header: bytes, results: list[Reception | None]) -> list[int]:
+        """Put frames in and set `results`; return what should be tried one by one.
 
-    def _fly(
-        self,
-        frames: Sequence[bytes],
-        header: bytes,
-        results: list[Reception | None],
-        first: int,
-        *,
-        loosely: bool = False,
-    ) -> list[int]:
-        """Put frames in and set `results` from `first` on; return what should be tried one by one.
-
-        Those are the frames that did not come out if something else did: a device may have changed them. `loosely`
-        takes for the frame what begins with it, or what it begins with.
+        Those are the frames that did not come out if something else did: a device may have changed them. While QEMU
+        works on some frames, those before are read and those behind are put in.
         """
         machine, backend, rings = self._qemu(), self._backend, self._rings
         assert backend is not None
         assert rings is not None
-        where = {frame: index for index, frame in enumerate(frames, first)}
         rings.collect()  # strays
-        strays: list[Reception] = []
-        sent = backend.send(frames, header)
+        total, put = len(frames), 0
+        under_way: dict[bytes, int] = {}
+        again: list[int] = []
+        strays = stuck = 0
+        was = -1
+        while put < total or under_way:
+            room = rings.room(under_way)
+            if put < total and (room >= _REFILL or not under_way):
+                end = _end(frames, put, room, under_way, rings)
+                sent = put + backend.send(frames[put:end], header)
+                under_way.update(zip(frames[put:sent], range(put, sent), strict=True))
+                put = sent
+            arrived = rings.collect()
+            if not arrived:
+                pending = backend.pending()
+                status = machine.sync()
+                arrived = rings.collect()
+                stuck = 0 if arrived or pending != was else stuck + 1
+                was = pending
+                if not arrived and (not pending or stuck > _ROUNDS or status & NEEDS_RESET):
+                    # What is not here by now will not come.
+                    if pending:
+                        backend.drain()
+                    if not under_way and stuck > _ROUNDS:
+                        break
+                    if strays:
+                        again += under_way.values()
+                    under_way.clear()
+                    strays = 0
+            for reception in arrived:
+                index = under_way.pop(reception.payload, -1)
+                if index >= 0:
+                    results[index] = reception
+                else:
+                    strays += 1
+        return again
+
+    def _alone(self, frame: bytes, header: bytes) -> Reception | None:
+        """Put one frame in; take for it also what begins with it, or what it begins with."""
+        machine, backend, rings = self._qemu(), self._backend, self._rings
+        assert backend is not None
+        assert rings is not None
+        rings.collect()  # strays
+        found: list[Reception] = []
+        sent = backend.send([frame], header)
         stuck, was = 0, -1
         while True:
             pending = backend.pending()
             status = machine.sync()
             arrived = rings.collect()
-            for reception in arrived:
-                index = where.pop(reception.payload, -1)
-                if index >= 0:
-                    results[index] = reception
-                else:
-                    strays.append(reception)
-            if sent < len(frames):
-                sent += backend.send(frames[sent:] if sent else frames, header)
-            elif not where or not pending:
+            found += arrived
+            if not sent:
+                sent = backend.send([frame], header)
+            elif not pending:
                 break
             stuck = 0 if arrived or pending != was else stuck + 1
             was = pending
             if stuck > _ROUNDS or status & NEEDS_RESET:
                 backend.drain()
                 break
-        if not strays or not where:
-            return []
-        if not loosely:
-            return list(where.values())
-        for frame, index in where.items():
-            for stray in strays:
-                if stray.payload.startswith(frame) or frame.startswith(stray.payload):
-                    results[index] = stray
-        return []
+        like = [each for each in found if each.payload.startswith(frame) or frame.startswith(each.payload)]
+        return next((each for each in like if each.payload == frame), like[-1] if like else None)
+
+
+def _end(
+    frames: Sequence[bytes], first: int, room: int, under_way: Mapping[bytes, int], rings: ReceiveRings
+) -> int:
+    """Return the end of the longest run of frames from the first on that may be put in beside those under way."""
+    chunk = frames[first : first + max(room, 1)]
+    if max(map(len, chunk)) <= rings.short and len(set(chunk)) == len(chunk) and under_way.keys().isdisjoint(chunk):
+        return first + len(chunk)
+    seen: set[bytes] = set()
+    long = sum(map(rings.is_long, under_way))
+    for index, frame in enumerate(chunk, first):
+        room -= rings.cost(frame)
+        long += rings.is_long(frame)
+        if frame in seen or frame in under_way or ((index > first or under_way) and (room < 0 or long > 1)):
+            return index
+        seen.add(frame)
+    return first + len(chunk)

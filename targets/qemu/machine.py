@@ -131,10 +131,14 @@ class Machine:
         """Read a register of 32 bits, at this offset from the device's base."""
         return int(self.script([f"readl {self.base + register:#x}"])[0], 16)
 
-    def write(self, *values: tuple[int, int]) -> None:
-        """Write registers, (offset, value) each, in this order."""
+    def write(self, *values: tuple[int, int], then: int | None = None) -> int:
+        """Write registers, (offset, value) each, in this order; `then` read one, and return what it says (else 0)."""
         base = self.base
-        self.script([f"writel {base + register:#x} {value:#x}" for register, value in values])
+        lines = [f"writel {base + register:#x} {value:#x}" for register, value in values]
+        if then is None:
+            self.script(lines)
+            return 0
+        return int(self.script([*lines, f"readl {base + then:#x}"])[-1], 16)
 
     def read_bytes(self, register: int, count: int) -> bytes:
         """Read from the configuration space, byte by byte, as its fields of any size may be read."""

@@ -18,7 +18,7 @@ from vnethash.targets.device import Reception
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 #: Buffers of a receive queue, and so the most packets that may be on their way.
 BUFFERS = 512
@@ -38,6 +38,9 @@ _CONTROL = 256 << 10
 _DESCRIPTOR = struct.Struct("<QIHH")
 _USED_ENTRY = struct.Struct("<II")
 _INDEX = struct.Struct("<H")
+#: Heads in the order in which they are given to the device and, as a rule, come back; and where their buffers begin.
+_HEADS = tuple(2 * (slot % BUFFERS) for slot in range(RECEIVE_SIZE))
+_PLACES = tuple(BUFFER * (slot % BUFFERS) for slot in range(RECEIVE_SIZE))
 
 
 class Place(NamedTuple):
@@ -87,7 +90,7 @@ class ReceiveRings:
         if self._mergeable != mergeable:
             self._describe(mergeable)
             self._mergeable = mergeable
-        start = struct.pack(f"<HH{RECEIVE_SIZE}H", _NO_INTERRUPT, BUFFERS, *self._order())
+        start = struct.pack(f"<HH{RECEIVE_SIZE}H", _NO_INTERRUPT, BUFFERS, *_HEADS)
         memory = self._memory
         for queue in range(self._queues):
             base = _BASE + queue * _STRIDE
@@ -96,11 +99,6 @@ class ReceiveRings:
         self._seen = [0] * self._queues
         self._posted = [BUFFERS] * self._queues
         self._disordered = False
-
-    @staticmethod
-    def _order() -> list[int]:
-        """Return the heads in the available ring; that of the buffers that come back is the same, as a rule."""
-        return [2 * (slot % BUFFERS) for slot in range(RECEIVE_SIZE)]
 
     def _describe(self, mergeable: bool) -> None:
         pack = _DESCRIPTOR.pack
@@ -121,6 +119,12 @@ class ReceiveRings:
     def cost(self, frame: bytes) -> int:
         """Return how many buffers of a queue a frame may take."""
         return -(-(self._header + len(frame)) // BUFFER) if self._mergeable else 1
+
+    def room(self, under_way: Collection[bytes]) -> int:
+        """Return how many more buffers of a queue may be taken, beside those for the frames that are on their way."""
+        if not self._mergeable:
+            return BUFFERS - len(under_way)
+        return BUFFERS - sum(map(self.cost, under_way))
 
     def is_long(self, frame: bytes) -> bool:
         """Tell whether a frame reaches into the rest that all buffers share."""
@@ -147,32 +151,47 @@ class ReceiveRings:
             count = (index - seen) & 0xFFFF
             if count > BUFFERS:
                 raise TargetDied(f"the used ring of receive queue {queue} names {count} of its {BUFFERS} buffers")
-            entries = iter(self._used_entries(ring + _USED + 4, seen % RECEIVE_SIZE, count))
-            left = 0
-            for head, length in zip(entries, entries, strict=True):
-                if head != 2 * (posted % BUFFERS) or self._disordered:  # else the available ring says so already
-                    self._post(queue, posted, head)
-                posted += 1
-                begin = buffers + head * (BUFFER // 2)
-                if length > BUFFER:
-                    rest = memory[self._rest : self._rest + length - BUFFER]
-                    payload = memory[begin + header : begin + BUFFER] + rest
-                else:
-                    payload = memory[begin + header : begin + length]
-                if left:
-                    left -= 1
-                    whole = found[-1]
-                    payload = whole.payload + memory[begin : begin + length]
-                    found[-1] = whole._replace(payload=payload, buffers=whole.buffers + 1)
-                    continue
-                first = memory[begin : begin + min(header, length)]
-                found.append(make(Reception, (queue, first, payload, 1)))
-                if mergeable and length >= 12:
-                    left = max(0, int.from_bytes(first[10:12], "little") - 1)
+            entries = self._used_entries(ring + _USED + 4, seen % RECEIVE_SIZE, count)
+            lengths = entries[1::2]
+            slot = posted % BUFFERS
+            usual = not (self._disordered or mergeable) and entries[::2] == _HEADS[slot : slot + count]
+            if usual and header <= min(lengths) and max(lengths) <= BUFFER:
+                starts = [buffers + place for place in _PLACES[slot : slot + count]]
+                found += [
+                    make(Reception, (queue, memory[begin : begin + header], memory[begin + header : begin + length], 1))
+                    for begin, length in zip(starts, lengths, strict=True)
+                ]
+            else:
+                self._unusual(queue, posted, zip(entries[::2], lengths, strict=True), found)
+            posted += count
             self._posted[queue] = posted & 0xFFFF
             _INDEX.pack_into(memory, ring + _AVAIL + 2, posted & 0xFFFF)
         self._seen = indices
         return found
+
+    def _unusual(self, queue: int, posted: int, entries: Iterable[tuple[int, int]], found: list[Reception]) -> None:
+        """Append what lies in the used buffers of one queue, whatever their order and lengths."""
+        memory, header = self._memory, self._header
+        buffers = self._buffers + queue * BUFFERS * BUFFER
+        left = 0
+        for head, length in entries:
+            if head != 2 * (posted % BUFFERS) or self._disordered:  # else the available ring says so already
+                self._post(queue, posted, head)
+            posted += 1
+            begin = buffers + head * (BUFFER // 2)
+            if left:
+                left -= 1
+                whole = found[-1]
+                payload = whole.payload + memory[begin : begin + length]
+                found[-1] = whole._replace(payload=payload, buffers=whole.buffers + 1)
+                continue
+            payload = memory[begin + header : begin + min(length, BUFFER)]
+            if length > BUFFER:
+                payload += memory[self._rest : self._rest + length - BUFFER]
+            first = memory[begin : begin + min(header, length)]
+            found.append(Reception(queue, first, payload))
+            if self._mergeable and length >= 12:
+                left = max(0, int.from_bytes(first[10:12], "little") - 1)
 
     def _used_entries(self, ring: int, slot: int, count: int) -> tuple[int, ...]:
         """Return head and length of each entry, flat."""

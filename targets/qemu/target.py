@@ -43,6 +43,8 @@ _SHOWS = ("queue", "report", "value")
 _BITS = {"RSS": RSS, "HASH_REPORT": HASH_REPORT}
 #: hash_value and hash_report in virtio_net_hdr (HDR-1).
 _HASH, _HASH_AT = struct.Struct("<IH"), NET_HEADER.offsets["hash_value"]
+#: The same of many headers, end to end.
+_HASHES = struct.Struct(f"<{_HASH_AT}xIH{NET_HEADER.size - _HASH_AT - _HASH.size}x")
 _LOST = Errored("the device delivered the frame to no queue")
 _MOST_FAILURES = 32
 _BACKENDS: dict[str, Callable[[int], Backend]] = {"sockets": Sockets, "tap": Taps}
@@ -219,8 +221,15 @@ class QemuTarget:
 
 
 def _observations(received: Sequence[Reception | None], steers: bool) -> list[Result]:
+    make = tuple.__new__  # a third of the time that Observation(...) takes
+    headers = b"".join([reception.header for reception in received if reception is not None])
+    if len(headers) == NET_HEADER.size * len(received) > 0:
+        return [
+            make(Observation, (report, value if report or value else None, reception.queue if steers else None))
+            for (value, report), reception in zip(_HASHES.iter_unpack(headers), received, strict=True)
+            if reception is not None  # none is, or there were fewer headers
+        ]
     results: list[Result] = []
-    make, unpack = tuple.__new__, _HASH.unpack_from  # each costs a third of the plainer way
     for reception in received:
         if reception is None:
             results.append(_LOST)
@@ -228,9 +237,9 @@ def _observations(received: Sequence[Reception | None], steers: bool) -> list[Re
         if len(reception.header) < _HASH_AT + _HASH.size:
             results.append(Errored(f"the device wrote a header of {len(reception.header)} bytes"))
             continue
-        value, report = unpack(reception.header, _HASH_AT)
+        value, report = _HASH.unpack_from(reception.header, _HASH_AT)
         queue = reception.queue if steers else None
-        results.append(make(Observation, (report, value if report or value else None, queue)))
+        results.append(Observation(report, value if report or value else None, queue))
     return results
 
 
