@@ -223,6 +223,8 @@ class Campaign:
         groups: dict[Configuration, list[Case]] = {plain: [Case(plain, (frame,)) for frame in seeds.traffic()]}
         for case in cases:
             groups.setdefault(case.configuration, []).append(case)
+        for subject in self.subjects:
+            subject.thorough = True
         for configuration, group in groups.items():
             for start in range(0, len(group), 256):
                 if self.over():
@@ -230,6 +232,8 @@ class Campaign:
                 batch = group[start:start + 256]
                 for index in self.execute(configuration, [case.frame for case in batch]):
                     self.keep(batch[index])
+        for subject in self._everyone:
+            subject.thorough = False
         if not self.corpus.cases:
             self.keep(groups[plain][0])
 

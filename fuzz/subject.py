@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from vnethash.targets.base import Target
     from vnethash.targets.ebpf.counted import CountedProgram
+    from vnethash.targets.lib.counters import CountedLibrary
 
 #: Failures in a row, with nothing answered between them, after which a target is given up.
 MOST_FAILURES = 12
@@ -45,6 +46,7 @@ class Subject:
         readings: the current profile; `adopt` changes it.
         skipped: frames that the target could not be asked.
         ended: why it was given up, "" while it answers.
+        thorough: every frame is followed through the model's rules, whatever else says what is new.
     """
 
     def __init__(self, name: str, opener: Callable[[str], Target], *, coverage: bool = True) -> None:
@@ -58,13 +60,16 @@ class Subject:
         self.rules = RuleCoverage()
         self.skipped = 0
         self.ended = ""
+        self.thorough = False
         self.note = ""
         self._failures = 0
         self._configuration: Configuration | None = None
         self._filter: Filter | None = None
         self._counted: CountedProgram | None = None
+        self._library: CountedLibrary | None = None
         if coverage:
             self._counted = self._with_counters()
+            self._library = self._with_counted_edges()
         fitted = fit(Configuration(hash_types=Configuration().hash_types & self.capabilities.hash_types),
                      self.capabilities)
         self.plain = fitted if isinstance(fitted, Configuration) else Configuration()
@@ -87,9 +92,27 @@ class Subject:
             self.note = f"{counted.edges.blind} edges have no counter"
         return counted
 
+    def _with_counted_edges(self) -> CountedLibrary | None:
+        """Return the target as a library whose edges are counted, if it was built so."""
+        counters = getattr(self.target, "counters", None)
+        if counters is None:
+            return None
+        from vnethash.targets.lib.counters import CountedLibrary  # noqa: PLC0415 - numpy
+
+        try:
+            if self._library is None:
+                return CountedLibrary(self.target, counters)
+            self._library.adopt(self.target, counters)
+            return self._library
+        except VnethashError as error:
+            self.note = f"no edge coverage: {error.line()}"
+            return None
+
     @property
     def edges(self) -> tuple[int, int]:
         """Edges of the target that were reached, and how many it has; (0, 0) where it has no counters."""
+        if self._library is not None:
+            return int((self._library.seen != 0).sum()), len(self._library.seen)
         if self._counted is None:
             return 0, 0
         return int((self._counted.seen != 0).sum()), len(self._counted.edges.edges)
@@ -116,7 +139,7 @@ class Subject:
                     self.target.configure(configuration)
                 self._configuration = configuration
             if self._filter is None:
-                self._filter = Filter(configuration, self.readings, fast=self._counted is not None)
+                self._filter = Filter(configuration, self.readings, fast=self.edges[1] > 0)
             batch = self._put_counted(frames) if self._counted is not None else self._put_plain(frames)
         except Refused:
             return None
@@ -131,7 +154,8 @@ class Subject:
         assert self._filter is not None
         assert self._configuration is not None
         batch = Batch()
-        results = self.target.run(frames)
+        results, found = (self.target.run(frames), []) if self._library is None else self._library.explore(frames)
+        fresh = set(found)
         expected = self._filter.outcomes(frames)
         configuration, observes = self._configuration, self.observes
         for index, (result, outcome) in enumerate(zip(results, expected, strict=True)):
@@ -144,9 +168,16 @@ class Subject:
                 continue
             else:
                 batch.differing.append(index)
-            if self.rules.add(*reached(frames[index], configuration, self.readings)):
+            followed = index % self._step() == 0 and self.rules.add(
+                *reached(frames[index], configuration, self.readings)
+            )
+            if followed or index in fresh:
                 batch.novel.append(index)
         return batch
+
+    def _step(self) -> int:
+        """Of how many frames one is followed through the model's rules, too."""
+        return 1 if self.thorough or not self.edges[1] else _SAMPLE
 
     def _put_counted(self, frames: Sequence[bytes]) -> Batch:
         assert self._filter is not None
@@ -163,7 +194,8 @@ class Subject:
         answered = int(ran.sum())
         self.skipped += len(frames) - answered
         new = set(found)
-        for index in range(len(frames) % _SAMPLE, len(frames), _SAMPLE):
+        step = self._step()
+        for index in range(len(frames) % step, len(frames), step):
             if self.rules.add(*reached(frames[index], self._configuration, self.readings)):
                 new.add(index)
         return Batch(differing, sorted(new), answered)
@@ -195,6 +227,8 @@ class Subject:
         try:
             self.target.close()
             self.target = self._opener(self.name)
+            if self._library is not None:
+                self._library = self._with_counted_edges()
         except TargetError as again:
             self.ended = again.line()
 

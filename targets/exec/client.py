@@ -90,9 +90,12 @@ class ExecTarget:
     notes: tuple[str, ...] = ()
 
     def __init__(
-        self, command: str, *, validate: bool = False, limits: Limits | None = None, name: str = ""
+        self, command: str, *, validate: bool = False, limits: Limits | None = None, name: str = "",
+        pass_fds: Sequence[int] = (),
     ) -> None:
+        """The program inherits the descriptors `pass_fds` under their numbers."""
         self.name = name or f"exec:{command}"
+        self._pass_fds = tuple(pass_fds)
         self._argv = _argv(command)
         self._validate = validate
         self._limits = limits or Limits()
@@ -219,7 +222,7 @@ class ExecTarget:
             return messages.to_results(answer)
 
     def _start(self) -> messages.StartAnswer:
-        self._process = Process(self.name, self._argv)
+        self._process = Process(self.name, self._argv, self._pass_fds)
         with self._asking("start") as (process, heard):
             process.send(messages.start_line())
             process.expect("`start`", self._limits.start)

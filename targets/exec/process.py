@@ -42,10 +42,10 @@ class Process:
     the limit.
     """
 
-    def __init__(self, name: str, argv: Sequence[str]) -> None:
+    def __init__(self, name: str, argv: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
         self.name = name
         try:
-            self._popen = spawn(tuple(argv))
+            self._popen = spawn(tuple(argv), pass_fds=pass_fds)
         except (OSError, ValueError) as error:
             raise TargetDied(f"{name}: would not start: {_why(error, argv[0])}", hint=_start_hint(error)) from None
         self.pid = self._popen.pid

@@ -9,15 +9,14 @@ that reads too far does so in the same way however frames are batched. (Not zero
 leave the value as it is without them.) Under AddressSanitizer these bytes are poisoned, and reading one of them ends
 the process with a report.
 
-For coverage (fuzz/): a library built with -fsanitize-coverage=inline-8bit-counters,pc-table calls
-`__sanitizer_cov_8bit_counters_init(start, stop)` and `__sanitizer_cov_pcs_init(start, stop)` when it is loaded. Who
-wants its counters puts an object that has these two functions, and keeps the ranges, into LD_PRELOAD
-(`target.environment` is where preloads are chosen); they lie in this process, and are to be zeroed and read around each
-`vnethash_run`. Nothing of the C interface changes for that.
+For coverage (fuzz/) see `counters.py`: a library built with -fsanitize-coverage finds `coverage.c` loaded before it,
+and each frame of a batch that is to be measured is run once more, alone.
 """
 
 from __future__ import annotations
 
+import mmap
+import os
 from array import array
 from importlib.resources import files
 from itertools import pairwise
@@ -27,9 +26,10 @@ import cffi
 from vnethash.spec.errors import ProtocolError, TargetError, UsageError
 from vnethash.spec.outcome import Observation
 from vnethash.targets.base import Capabilities, Errored, Implementation, Refused, Result, Skipped
+from vnethash.targets.lib.counters import HEAD, MOST, ROWS, START, VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vnethash.spec.configuration import Configuration
 
@@ -92,6 +92,7 @@ class Library:
         self._room: tuple[Any, int] = (None, 0)
         self._left: tuple[bytes, list[Result]] | None = None
         self._configured = False
+        self._measure = _measurer(self._ffi)
 
     def configure(self, configuration: Configuration) -> None:
         """Hand a configuration on; raises Refused where the library does not take it."""
@@ -217,17 +218,21 @@ class Library:
         view, guard = ffi.buffer(records), bytes([_GUARD]) * size
         view[:size] = view[size * (count + 1) :] = guard
         arguments = ffi.from_buffer("uint64_t[]", offsets), ffi.from_buffer("uint32_t[]", lengths), count, records + 1
-        if self._poison is None:
-            self._calls[2](memory, *arguments)
-        else:
+        if self._poison is not None:
             self._poison(memory, at)
             for offset, length in zip(offsets, lengths, strict=True):
                 self._unpoison(memory + offset, length)
+        try:
             self._calls[2](memory, *arguments)
-            self._unpoison(memory, at)
-        if view[:size] != guard or view[size * (count + 1) :] != guard:
-            raise ProtocolError(f"vnethash_run wrote outside of its {count} results")
-        return self._columns(records, bytes(view[size : size * (count + 1)]))
+            if view[:size] != guard or view[size * (count + 1) :] != guard:
+                raise ProtocolError(f"vnethash_run wrote outside of its {count} results")
+            columns = self._columns(records, bytes(view[size : size * (count + 1)]))
+            if self._measure is not None:  # only now: messages last until the next call
+                self._measure(self._calls[2], memory, *arguments[:3])
+        finally:
+            if self._poison is not None:
+                self._unpoison(memory, at)
+        return columns
 
     def _columns(self, records: Any, data: bytes) -> _Columns:
         size = self._ffi.sizeof("struct vnethash_result")
@@ -289,3 +294,37 @@ class Library:
             memory = self._ffi.new("uint8_t[]", room + _ALIGNMENT)
             self._room = (memory, room)
         return memory + -int(self._ffi.cast("uintptr_t", memory)) % _ALIGNMENT
+
+
+def _measurer(ffi: Any) -> Callable[..., None] | None:
+    """Return what measures a batch that is to be measured, None for a library without counters; see `counters.py`."""
+    descriptor = int(os.environ.get(VARIABLE, "-1"))
+    if descriptor < 0:
+        return None
+    process = cffi.FFI()
+    process.cdef(
+        "uint32_t vnethash_coverage_size(void);"
+        "void vnethash_coverage_measure(void *, const uint8_t *, const uint64_t *, const uint32_t *, uint32_t,"
+        " uint8_t *, uint32_t);"
+    )
+    preloaded: Any = process.dlopen(None)
+    size = int(preloaded.vnethash_coverage_size())
+    if not 0 < size <= MOST:
+        return None
+    os.ftruncate(descriptor, START + ROWS * size)
+    memory = mmap.mmap(descriptor, START + ROWS * size)
+    HEAD.pack_into(memory, 0, size, 0, 0)
+    rows = process.cast("uint8_t *", process.from_buffer(memory)) + START
+
+    def measure(run: Any, data: Any, offsets: Any, lengths: Any, count: int) -> None:
+        _, wanted, _ = HEAD.unpack_from(memory)
+        if wanted and count <= ROWS:
+            at = [process.cast("uintptr_t", ffi.cast("uintptr_t", each)) for each in (run, data, offsets, lengths)]
+            pointers = [
+                process.cast(kind, number)
+                for kind, number in zip(("void *", "uint8_t *", "uint64_t *", "uint32_t *"), at, strict=True)
+            ]
+            preloaded.vnethash_coverage_measure(*pointers, count, rows, size)
+            HEAD.pack_into(memory, 0, size, wanted, count)
+
+    return measure

@@ -26,6 +26,7 @@ from elftools.elf.sections import SymbolTableSection
 from vnethash.spec.errors import FormatError, TargetError, UsageError
 from vnethash.targets.base import TargetInfo
 from vnethash.targets.exec.client import DEFAULT_TIMEOUT, ExecTarget, Limits
+from vnethash.targets.lib.counters import ROWS, VARIABLE, SharedCounters, has_counters
 
 SYMBOLS = ("vnethash_info", "vnethash_configure", "vnethash_run")
 _ELF_HEADER = 64
@@ -55,8 +56,12 @@ class Shared(NamedTuple):
 class LibTarget(ExecTarget):
     """A library behind the process that loaded it."""
 
-    def __init__(self, name: str, command: str, limits: Limits, notes: tuple[str, ...]) -> None:
-        super().__init__(command, limits=limits, name=name)
+    def __init__(
+        self, name: str, command: str, limits: Limits, notes: tuple[str, ...], counters: SharedCounters | None = None
+    ) -> None:
+        #: The edges that the library counts, None for one that was built without.
+        self.counters = counters
+        super().__init__(command, limits=limits, name=name, pass_fds=counters.descriptors if counters else ())
         self.notes = (*notes, *self.notes)
 
     def _complaint(self, what: str, words: str) -> TargetError:
@@ -82,11 +87,13 @@ def open_lib(argument: str, *, timeout: float = DEFAULT_TIMEOUT, name: str = "")
         if _machine(data) != _machine(ours.read(_ELF_HEADER)):
             raise FormatError(f"{argument}: built for another kind of machine than this one")
     preloaded = check(shared, argument)
-    command = [*environment(preloaded), sys.executable, "-P", "-m", "vnethash.targets.lib", str(path)]
+    counters = SharedCounters() if has_counters(shared.undefined) else None
+    command = [*environment(preloaded, counters), sys.executable, "-P", "-m", "vnethash.targets.lib", str(path)]
     notes = [f"object {hashlib.sha256(data).hexdigest()[:12]}"]
     notes += [f"with {Path(runtime).name}" for runtime in preloaded]
-    limits = Limits(answer=timeout)
-    return LibTarget(name or f"lib:{argument}", shlex.join(command), limits, tuple(notes))
+    notes += ["with counters of edges"] if counters else []
+    limits = Limits(answer=timeout, batch=ROWS)
+    return LibTarget(name or f"lib:{argument}", shlex.join(command), limits, tuple(notes), counters)
 
 
 def look(data: bytes, where: str) -> Shared:
@@ -124,11 +131,19 @@ def _machine(data: bytes) -> tuple[bytes, bytes]:
     return data[4:6], data[18:20]
 
 
-def environment(preloaded: list[str]) -> list[str]:
+def environment(preloaded: list[str], counters: SharedCounters | None = None) -> list[str]:
     """Return the words before a command that load runtimes first; the user's sanitizer options come last and win."""
-    words = [f"{name}={options}:{os.environ.get(name, '')}".rstrip(":") for name, options in _SANITIZER_OPTIONS.items()]
-    if preloaded:
-        words.append(f"LD_PRELOAD={':'.join([*preloaded, *filter(None, [os.environ.get('LD_PRELOAD', '')])])}")
+    options = dict(_SANITIZER_OPTIONS)
+    objects = [*preloaded, *filter(None, [os.environ.get("LD_PRELOAD", "")])]
+    words = []
+    if counters is not None:
+        # Sanitizers bring counters of their own, which do nothing; ours come first, and AddressSanitizer minds.
+        objects.insert(0, counters.preload)
+        options["ASAN_OPTIONS"] += ":verify_asan_link_order=0"
+        words.append(f"{VARIABLE}={counters.descriptors[1]}")
+    words += [f"{name}={what}:{os.environ.get(name, '')}".rstrip(":") for name, what in options.items()]
+    if objects:
+        words.append(f"LD_PRELOAD={':'.join(objects)}")
     return ["env", *words]
 
 
