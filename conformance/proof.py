@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
+from vnethash.models.symbolic.interactions import GROUP as INTERACTIONS
+from vnethash.models.symbolic.interactions import pairs_of
+from vnethash.models.symbolic.obligations import Verdict
 from vnethash.models.symbolic.prover import GROUPS
 from vnethash.spec.errors import EXIT_DEVIATIONS, EXIT_OK, EXIT_TARGET, UsageError
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vnethash.models.symbolic.obligations import Task, Verdict
+    from vnethash.models.symbolic.obligations import Task
 
 FORMAT = 1
 
@@ -131,7 +134,24 @@ def page(proof: Proof, tool: str, solvers: dict[str, str]) -> str:
                     cover = f"; cover: {one.cover}" if one.cover else ""
                     lines.append(f"- {task.name}: {task.statement} ({one.detail}{cover}; {one.seconds:.1f} s)")
             lines.append("")
+        if group == INTERACTIONS and proof.counts(group):
+            lines += [_pairs(proof), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _pairs(proof: Proof) -> str:
+    """Return what all rows together say of the pairs of questions."""
+    rows: dict[str, Verdict] = {}
+    for (group, _), verdict in proof.verdicts.items():
+        if group == INTERACTIONS:
+            rows |= {name: Verdict("proved", "", data=cast("Any", data)) for name, data in verdict.data.items()}
+    counts = Counter(word for _, _, word in pairs_of(rows))
+    return (
+        f"Of {counts.total():,} pairs of {len(rows)} questions {counts['interact']:,} interact, "
+        f"{counts['without effect']} are asked together without effect, {counts['never']} are never asked together; "
+        f"nothing is claimed of {counts['met']} that were met together without an effect so far, and of "
+        f"{counts['undecided']} of which it is not known whether they are asked together."
+    )
 
 
 def _shown(verdict: Verdict) -> list[str]:

@@ -1,11 +1,12 @@
 """Frames and configurations that raise many questions at once: made by rule, the same in every run.
 
 A solver finds what is rare; what is common is found faster by trying. Headers of `spec.craft` are put together at
-random, whole and damaged, behind tags and inside tunnels.
+random, whole and damaged, behind tags and inside tunnels. Those of `shown.txt` were found once and are kept.
 """
 
 from __future__ import annotations
 
+from importlib.resources import files
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ _TUNNEL_PORTS = (4754, 4789, 4790, 6081, 8472)
 #: Key, and how many table entries: what the questions of area "hash" are about; the usual ones are likelier.
 _KEYS = (*(MICROSOFT_KEY,) * 6, b"", MICROSOFT_KEY[:8], MICROSOFT_KEY[:12], MICROSOFT_KEY[:36], bytes(40),
          MICROSOFT_KEY + bytes(40))
+#: Keys that have a name in `shown.txt`.
+_NAMED_KEYS = {"microsoft": MICROSOFT_KEY, "none": b""}
 
 
 def cases(count: int) -> Iterator[tuple[bytes, Configuration]]:
@@ -35,6 +38,20 @@ def cases(count: int) -> Iterator[tuple[bytes, Configuration]]:
         if len(frame) <= _MOST:
             count -= 1
             yield frame, _configuration(r)
+
+
+def shown() -> Iterator[tuple[bytes, Configuration]]:
+    """Yield the frames of `shown.txt`, with their configurations."""
+    for line in (files(__package__) / "shown.txt").read_text(encoding="ascii").splitlines():
+        if line.startswith("#"):
+            continue
+        types, tunnels, entries, key, frame = line.split()
+        features = {"RSS", "HASH_REPORT", *(() if tunnels == "-" else ("HASH_TUNNEL",))}
+        yield bytes.fromhex(frame), Configuration(
+            hash_types=int(types, 16), key=_NAMED_KEYS[key] if key in _NAMED_KEYS else bytes.fromhex(key),
+            indirection_table=tuple(range(int(entries))), features=frozenset(features),
+            tunnel_types=0 if tunnels == "-" else int(tunnels, 16),
+        )
 
 
 def _configuration(r: Random) -> Configuration:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from vnethash.models.allowed import Asked
 from vnethash.models.packet import Selection
 from vnethash.models.reference import conclude, outcome
-from vnethash.models.symbolic.corpus import cases
+from vnethash.models.symbolic.corpus import cases, shown
+from vnethash.models.symbolic.effects import BEYOND, MOST, OPTIONS, effect
 from vnethash.models.symbolic.late import LATE
 from vnethash.models.symbolic.obligations import Task, Verdict
 from vnethash.models.symbolic.query import configuration_of
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
 GROUP = "interactions"
 #: Questions in one task; what they share is made once.
 _TOGETHER = 6
+#: Seconds at least for a pair of which a solver is asked whether it has an effect.
+_LEAST = 40.0
 #: Frames that are tried before a solver is asked.
 _CASES = 4000
-_MOST = 96
+_MOST = MOST
 #: Cases that are varied for each question that was asked beside another without effect, and how often.
 _EXAMPLES, _VARIANTS = 4, 60
 #: A question under whose literal reading all others are looked at.
@@ -111,22 +114,26 @@ def run(task: Task) -> Verdict:
         part: sum(len(cast("list[str]", verdict.data[part])) for verdict in verdicts.values())
         for part in ("interact", "never", "without_effect", "met_without_effect", "undecided")
     }
+    unanswered = [
+        f"{name} and {other}" for name, verdict in verdicts.items()
+        for other in cast("list[str]", verdict.data["unanswered"])
+    ]
     detail = (
-        f"{counts['interact']} pairs interact, {counts['never']} are never asked together, {counts['without_effect']} "
-        f"are without effect; not known: whether {counts['met_without_effect']} that are asked together ever interact, "
-        f"and whether {counts['undecided']} are asked together"
+        f"{counts['interact']} pairs interact, {counts['without_effect']} are asked together without effect, "
+        f"{counts['never']} never are; not claimed: {counts['met_without_effect']} that are asked together without an "
+        f"effect so far, {counts['undecided']} of which it is not known whether they are asked together"
     )
-    # With tunnels a packet has two headers, and hardly anything is out of reach: what is not decided is listed.
-    undecided = counts["undecided"] and area != "tunnel"
+    if unanswered:
+        detail = f"no answer for {'; '.join(unanswered)}; {detail}"
     cover = "each interaction was run in CPython"
     data: dict[str, object] = {name: verdict.data for name, verdict in verdicts.items()}
-    return Verdict("open" if undecided else "proved", detail, cover, data=data)
+    return Verdict("open" if unanswered else "proved", detail, cover, data=data)
 
 
 @cache
 def _corpus() -> list[Case]:
     # Short frames first: what one shows need not be tried again with a longer one.
-    return [Case(*case) for case in sorted(cases(_CASES), key=_length)]
+    return [Case(*case) for case in sorted([*shown(), *cases(_CASES)], key=_length)]
 
 
 def look_at(field: str, seconds: float) -> Verdict:
@@ -144,6 +151,11 @@ def look_at(field: str, seconds: float) -> Verdict:
     idle = idle - LATE if field in LATE else idle
     if not without_types():
         idle = set()
+    row.deadline = started + seconds
+    mine = {other for other in (set(row.met) | unsure) - set(row.shown) - idle if row.asks_for(other)}
+    none = row.ask(sorted(mine)) if question.area != "tunnel" else set()
+    idle |= none
+    unsure -= none | set(row.shown)
     identifiers = {name: entry.id for name, entry in questions_by_field().items()}
     interact = {
         identifiers[other]: {
@@ -156,6 +168,7 @@ def look_at(field: str, seconds: float) -> Verdict:
         "interact": interact, "without_effect": [identifiers[other] for other in sorted(idle)],
         "never": [identifiers[other] for other in sorted(never)], "met_without_effect": met,
         "undecided": [identifiers[other] for other in sorted(unsure)],
+        "unanswered": [identifiers[other] for other in sorted(mine - none - set(row.shown))],
     }
     return Verdict("open" if met or unsure else "proved", "", "", time.monotonic() - started, None, data)
 
@@ -168,8 +181,9 @@ def _bounds(area: str) -> str:
     tunnels = "HASH_TUNNEL not negotiated" if area != "tunnel" else "any tunnel types"
     kinds = "any EtherType" if area == "link" else "EtherType IPv4 or IPv6"
     return (
-        f"frames of 14 to {_MOST} bytes, {kinds}, {tunnels}, all other questions read literally (never); "
-        f"{_CASES:,} frames of a corpus and those that the solver found (interactions)"
+        f"frames of 14 to {_MOST} bytes, {kinds}, {tunnels}, all other questions read literally (never); the same with "
+        f"up to {OPTIONS} options a walk, without tunnels, keys and tables and option-limit (without effect); "
+        f"{_CASES:,} frames of a corpus, those of shown.txt and those that a solver found (interactions)"
     )
 
 
@@ -200,13 +214,7 @@ class Row:
 
     def look(self, case: Case) -> set[str]:
         """Try a case; return the questions that are asked beside this one."""
-        beside: set[str] = set()
-        for number in range(len(self.question.readings)):
-            asked = _asked(case, {self.field: number})
-            if self.field not in asked:
-                return beside
-            beside |= asked
-        beside.discard(self.field)
+        beside = _beside(case, self.field)
         for other in beside:
             self.met[other] = self.met.get(other, 0) + 1
             examples = self.examples.setdefault(other, [])
@@ -231,6 +239,28 @@ class Row:
             for case in self.examples[other]:
                 if any(self._try(variant, other) for variant in variants(case)):
                     break
+
+    def asks_for(self, other: str) -> bool:
+        """Say whether it is this row that asks a solver about both: the other does where it meets this one, too."""
+        areas = questions_by_field()
+        if {self.field, other} & (LATE | BEYOND) or "tunnel" in {areas[self.field].area, areas[other].area}:
+            return False
+        examples = self.examples.get(other, ())
+        return self.field < other or not any(self.field in _beside(case, other) for case in examples)
+
+    def ask(self, others: list[str]) -> set[str]:
+        """Ask a solver whether some questions bear on this one; keep frames, return those of which there is none."""
+        none = set()
+        for number, other in enumerate(others):
+            now = time.monotonic()
+            share = max((self.deadline - now) / (len(others) - number), _LEAST)
+            answer = effect(self.field, other, now + share, lambda found, other=other: self._shows(found, other))
+            if answer.found is None and answer.answered:
+                none.add(other)
+        return none
+
+    def _shows(self, found: Found, other: str) -> bool:
+        return self._try(Case(found.frame, configuration_of(found.types, found.tunnels)), other)
 
     def exclude(self) -> tuple[set[str], set[str]]:
         """Prove of the others that they are never asked beside this one; return those, and those of which it failed."""
@@ -379,6 +409,17 @@ def variants(case: Case) -> Iterator[Case]:
         if r.randrange(3) == 0:
             frame = frame[:len(frame) - r.randrange(9)]
         yield Case(bytes(frame), configuration)
+
+
+def _beside(case: Case, field: str) -> set[str]:
+    """Return the questions that are asked beside one, empty if that is not asked under all of its readings."""
+    beside: set[str] = set()
+    for number in _numbers(field):
+        asked = _asked(case, {field: number})
+        if field not in asked:
+            return set()
+        beside |= asked
+    return beside - {field}
 
 
 def _asked(case: Case, chosen: dict[str, int]) -> set[str]:

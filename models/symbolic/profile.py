@@ -16,7 +16,7 @@ from vnethash.spec.questions import all_by_field, questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import z3
     from vnethash.models.allowed import When
@@ -107,6 +107,38 @@ def find_profile(constraints: Iterable[Constraint]) -> Profile:
     kept = frozenset(constraint for constraint in counts if satisfied(constraint, readings))
     possible, others = _possible(asked, variables, [terms[constraint] for constraint in kept], readings)
     return Profile(readings, possible, kept, frozenset(counts) - kept, dict(spoke), others)
+
+
+def explained_beside(kept: Iterable[Constraint], others: Sequence[Constraint]) -> list[bool]:
+    """Say for each other answer whether some set of readings, however odd, explains it and all that are kept.
+
+    What the solver cannot say in time counts as explained: nobody is told to contradict himself without proof.
+    """
+    import z3  # noqa: PLC0415
+
+    kept = list(kept)
+    questions = all_by_field()
+    asked = sorted({name for constraint in (*kept, *others) for when in constraint for name, _ in when})
+    variables = {
+        name: [z3.Bool(f"{name}={number}") for number in range(len(questions[name].readings))] for name in asked
+    }
+    shared: dict[tuple[str, frozenset[int]], z3.BoolRef] = {}
+    solver = z3.Solver()
+    solver.set("timeout", _MILLISECONDS)
+    for bits in variables.values():
+        solver.add(z3.PbEq([(bit, 1) for bit in bits], 1))
+    solver.add([_term(constraint, variables, shared) for constraint in kept])
+    return [solver.check(_guarded(solver, _term(other, variables, shared), number)) != z3.unsat
+            for number, other in enumerate(others)]  # fmt: skip
+
+
+def _guarded(solver: z3.Solver, term: z3.BoolRef, number: int) -> z3.BoolRef:
+    """Return a literal that switches a term on."""
+    import z3  # noqa: PLC0415
+
+    guard = z3.Bool(f"other {number}")
+    solver.add(z3.Implies(guard, term))
+    return guard
 
 
 def _term(

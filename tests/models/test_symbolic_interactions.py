@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from vnethash.models.allowed import leaves, offered_readings
 from vnethash.models.reference import outcome
-from vnethash.models.symbolic import interactions
-from vnethash.models.symbolic.corpus import cases
+from vnethash.models.symbolic import effects, interactions
+from vnethash.models.symbolic.corpus import cases, shown
+from vnethash.models.symbolic.effects import Effect, effect
 from vnethash.models.symbolic.interactions import Case, interaction, late_beside, pairs_of, variants, without_types
 from vnethash.models.symbolic.late import LATE
 from vnethash.models.symbolic.obligations import Verdict
+from vnethash.models.symbolic.query import configuration_of
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.questions import load_questions, questions_by_field
 from vnethash.spec.readings import Readings
+
+if TYPE_CHECKING:
+    from vnethash.models.symbolic.stage import Found
 
 #: A row that asks the solver, one that is about packets of one version, one about keys.
 SAMPLES = ("fragment-flags", "option-walk-end", "long-key")
@@ -26,6 +32,7 @@ SAMPLES = ("fragment-flags", "option-walk-end", "long-key")
 def fewer_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interactions, "_CASES", 1500)
     monkeypatch.setattr(interactions, "_MOST", 62)
+    monkeypatch.setattr(effects, "_WINDOWS", ((14, 53),))
 
 
 @cache
@@ -43,6 +50,7 @@ def test_every_question_is_looked_at_once() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_other_question_is_accounted_for_once(name: str) -> None:
     data = verdict(name).data
+    assert data["unanswered"] == []
     named = [item for part in data.values() for item in cast("list[str]", part)]
     assert sorted(named) == sorted(set(load_questions()) - {name})
 
@@ -118,6 +126,48 @@ def test_questions_behind_the_selection_exclude_each_other_as_their_conditions_d
     assert without_types()
 
 
+def test_each_frame_that_is_kept_shows_an_interaction() -> None:
+    idle = []
+    for case in (Case(*case) for case in shown()):
+        asked = interactions._asked(case, {})
+        met = {(one, other) for one in asked for other in interactions._beside(case, one)}
+        if not any(interaction(case, one, other) for one, other in met):
+            idle.append(case.frame.hex())
+    assert not idle
+
+
+def solved(first: str, second: str) -> tuple[Effect, list[str]]:
+    """Return what a solver says of two questions, and the words for its frame as CPython has them."""
+    words: list[str] = []
+
+    def shows(found: Found) -> bool:
+        words.append(interaction(Case(found.frame, configuration_of(found.types, found.tunnels)), first, second))
+        return bool(words[-1])
+
+    return effect(first, second, time.monotonic() + 120, shows), words
+
+
+def test_a_solver_finds_an_effect_that_cpython_confirms() -> None:
+    answer, words = solved("total_length_zero", "ipv4_ah")
+    assert answer.found is not None
+    assert "total-length-zero" in words[-1]
+    assert "ipv4-ah" in words[-1]
+
+
+def test_a_solver_says_that_there_is_no_effect_and_does_not_where_an_interaction_is_known() -> None:
+    assert solved("fragment_flags", "plain_addresses") == (Effect(None, True), [])
+    assert solved("ipv4_options", "source_route")[0].found is not None
+
+
+def test_a_pair_that_needs_more_options_than_are_looked_at_is_not_answered() -> None:
+    answer, _ = solved("fragment_flags", "option_limit")
+    assert not answer.answered
+
+
+def test_a_frame_that_cpython_does_not_confirm_is_no_answer() -> None:
+    assert effect("total_length_zero", "ipv4_ah", time.monotonic() + 120, lambda _: False) == Effect(None, False)
+
+
 def test_variants_and_cases_are_the_same_in_every_run() -> None:
     frame, configuration = next(cases(1))
     assert list(variants(Case(frame, configuration))) == list(variants(Case(frame, configuration)))
@@ -128,7 +178,7 @@ def test_variants_and_cases_are_the_same_in_every_run() -> None:
 
 def test_two_rows_together_say_what_is_known_of_a_pair() -> None:
     empty: dict[str, object] = {
-        "interact": {}, "without_effect": [], "never": [], "met_without_effect": {}, "undecided": [],
+        "interact": {}, "without_effect": [], "never": [], "met_without_effect": {}, "undecided": [], "unanswered": [],
     }
     rows = {
         "a": Verdict("open", "", data={**empty, "never": ["b", "c"], "interact": {"d": {}}}),
