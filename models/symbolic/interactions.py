@@ -144,7 +144,7 @@ def look_at(field: str, seconds: float) -> Verdict:
     for case in _corpus():
         row.look_raised(case)
     # Tunnels make terms large; what is not settled soon is not settled.
-    row.deadline = time.monotonic() + (0.2 if question.area == "tunnel" else 0.8) * seconds
+    row.deadline = time.monotonic() + (0.1 if question.area == "tunnel" else 0.8) * seconds
     never, unsure = row.exclude()
     row.vary()
     idle = {other for other in row.met if other not in row.shown and "no_hash_types" in {other, field}}
