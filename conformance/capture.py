@@ -40,7 +40,7 @@ class _Commented(bytes):
 
 
 def render(report: Report) -> bytes:
-    """Return the capture: one packet a finding, in the order of the report."""
+    """Return the capture: one packet a finding, in the order of the report, behind those that must come before it."""
     from scapy.utils import RawPcapNgWriter  # noqa: PLC0415 - slow to import
 
     started = _seconds(report.header.started)
@@ -50,11 +50,14 @@ def render(report: Report) -> bytes:
             writer.linktype = _LINKTYPE_ETHERNET
             writer.write_header(None)
             for finding in report.findings:
-                frame = _Commented(bytes.fromhex(finding.witness.frame))
-                frame.comments = [comment(finding, report.folder).encode("utf-8", "replace")]
-                frame.sniffed_on = one_line(finding.target)
-                frame.time = started
-                writer.write_packet(frame)
+                ahead = f"{finding.id} at {one_line(finding.target)}: put before the packet of this finding"
+                packets = [(frame, ahead) for frame in finding.witness.before]
+                for content, words in (*packets, (finding.witness.frame, comment(finding, report.folder))):
+                    frame = _Commented(bytes.fromhex(content))
+                    frame.comments = [words.encode("utf-8", "replace")]
+                    frame.sniffed_on = one_line(finding.target)
+                    frame.time = started
+                    writer.write_packet(frame)
         return path.read_bytes()
 
 

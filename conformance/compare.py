@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vnethash.conformance.check import Prober, shown
 from vnethash.conformance.judge import judge
 from vnethash.conformance.progress import Silent
 from vnethash.conformance.runner import Answer, Run, run_suite
+from vnethash.conformance.witness import Prober, shown
 from vnethash.models.causes import is_hashed
 from vnethash.models.expectations import Expectations
 from vnethash.models.matching import matches

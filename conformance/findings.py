@@ -5,31 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vnethash.models.before import PREVIOUS
 from vnethash.models.causes import mixed_cause, shows_reading, unexplained_cause
 from vnethash.models.matching import matches
-from vnethash.spec.questions import Question, load_questions
+from vnethash.spec.questions import Question, all_questions, load_questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vnethash.conformance.judge import Judged, Judgement
-    from vnethash.conformance.records import Cause
+    from vnethash.conformance.records import Cause as Kind
+    from vnethash.models.causes import Cause
 
 
 @dataclass
 class Group:
     """Answers with one cause.
 
-    `slug` is short and stable, and names the cause in commands and expected-results files.
+    `slug` is short and stable, and names the cause in commands and expected-results files. `depends`: on the frames
+    before.
     """
 
-    cause: Cause
+    cause: Kind
     slug: str
     title: str
     clauses: tuple[str, ...]
     question: Question | None = None
     number: int = 0
     entries: list[Judged] = field(default_factory=list)
+    depends: bool = False
 
     @property
     def reading(self) -> str:
@@ -43,6 +47,7 @@ def find_groups(judgement: Judgement, observes: frozenset[str]) -> list[Group]:
         *_reading_groups(judgement, observes),
         *_mixed_groups(judgement),
         *_unexplained_groups(judgement, observes),
+        *_dependent_groups(judgement),
         *_broken_groups(judgement),
     ]
     order = {"error": 0, "defect": 1, "inconsistent": 2, "unexplained": 3, "reading": 4}
@@ -87,7 +92,9 @@ def _mixed_groups(judgement: Judgement) -> Iterable[Group]:
     for entry in judgement.judged:
         if not entry.consistent and entry.constraint:
             cause = mixed_cause(entry.constraint, judgement.profile, entry.expected.clause)
-            groups.setdefault(cause.slug, Group("inconsistent", *cause)).entries.append(entry)
+            groups.setdefault(
+                cause.slug, Group("inconsistent", cause.slug, cause.title, cause.clauses)
+            ).entries.append(entry)
     return groups.values()
 
 
@@ -98,17 +105,40 @@ def _unexplained_groups(judgement: Judgement, observes: frozenset[str]) -> Itera
     for entry in judgement.judged:
         if entry.verdict != "fail" or not entry.consistent or entry.readings is not None or entry.observation is None:
             continue
+        if entry.depends:
+            continue
         frame, configuration = entry.answer.case.frame, entry.answer.configuration
         cause, clause = unexplained_cause(
             frame, configuration, entry.observation, observes, readings, entry.expected.full.outcomes()
         )
-        groups.setdefault(cause.slug, Group("unexplained", *cause)).entries.append(entry)
+        groups.setdefault(cause.slug, _group(cause)).entries.append(entry)
         seen.setdefault(cause.slug, set()).add(clause)
     for slug, group in groups.items():
+        if group.question:
+            continue
         # Of the rules that a slip is against, those that were seen; the clauses of the hash function stay.
         kept = tuple(clause for clause in group.clauses if clause in seen[slug])
         rest = tuple(clause for clause in group.clauses if clause[:2] not in {"V4", "V6", "X6"})
         group.clauses = (*kept, *rest) or group.clauses
+    return groups.values()
+
+
+def _group(cause: Cause) -> Group:
+    """Return a group for what no reading of the packet model explains; a question about the device may name it."""
+    if not cause.question:
+        return Group("unexplained", cause.slug, cause.title, cause.clauses)
+    question = all_questions()[cause.question]
+    return Group("defect", cause.slug, cause.title, cause.clauses, question, question.index(cause.reading))
+
+
+def _dependent_groups(judgement: Judgement) -> Iterable[Group]:
+    groups: dict[str, Group] = {}
+    for entry in judgement.judged:
+        if entry.depends:
+            cause = entry.depends
+            kind: Kind = "defect" if cause.slug == PREVIOUS.slug else "unexplained"
+            group = groups.setdefault(cause.slug, Group(kind, cause.slug, cause.title, cause.clauses, depends=True))
+            group.entries.append(entry)
     return groups.values()
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vnethash.conformance.device.judge import JudgedPlay
     from vnethash.conformance.records import Conclusion, Kind
     from vnethash.conformance.runner import Answer
+    from vnethash.models.causes import Cause
     from vnethash.models.expectations import Expectations, Expected
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Judged:
 
     `constraint` holds the readings under which the observation follows (None: under all; empty: under none), `readings`
     those that make it pass, `clause` what it fails. `definite` is a failure that no supported reading allows; one that
-    is not is told as a failure because the target's other answers leave only an unsupported reading for it.
+    is not is told as a failure because the target's other answers leave only an unsupported reading for it. `depends`
+    is the cause where the frames before it made the answer what it is.
     """
 
     answer: Answer
@@ -37,6 +39,7 @@ class Judged:
     reason: str = ""
     consistent: bool = True
     definite: bool = False
+    depends: Cause | None = None
 
     @property
     def unsupported(self) -> list[str]:
@@ -71,17 +74,36 @@ def judge(
     expectations: Expectations,
     progress: Callable[[int], None] = lambda _: None,
     beside: Iterable[Constraint] = (),
+    depends: Mapping[int, Cause] | None = None,
 ) -> Judgement:
-    """Judge all answers of one target; `beside` is what its answers to control commands say about the profile."""
+    """Judge all answers of one target; `beside` is what its answers to control commands say about the profile.
+
+    `depends` has the cases, by number, whose answers the frames before them made what they are: they fail, and say
+    nothing about readings.
+    """
+    depends = depends or {}
     weighed: list[tuple[Answer, Expected, Constraint | None]] = []
     for answer in answers:
         expected = expectations.of(answer.case.frame, answer.configuration)
-        weighed.append((answer, expected, _constraint(answer, expected, observes)))
+        constraint = None if answer.case.id in depends else _constraint(answer, expected, observes)
+        weighed.append((answer, expected, constraint))
         progress(1)
     profile = find_profile([*(constraint for _, _, constraint in weighed if constraint), *beside])
-    judged = tuple(_verdict(*entry, profile, observes) for entry in weighed)
+    judged = tuple(
+        _dependent(answer, expected, depends[answer.case.id], observes) if answer.case.id in depends
+        else _verdict(answer, expected, constraint, profile, observes)
+        for answer, expected, constraint in weighed
+    )
     conclusion, reason = conclude(judged, profile)
     return Judgement(judged, profile, conclusion, reason)
+
+
+def _dependent(answer: Answer, expected: Expected, cause: Cause, observes: frozenset[str]) -> Judged:
+    assert isinstance(answer.result, Observation)
+    definite = not expected.is_allowed(answer.result, observes)
+    return Judged(
+        answer, expected, "fail", None, None, expected.clause, cause.title, definite=definite, depends=cause
+    )
 
 
 def _constraint(answer: Answer, expected: Expected, observes: frozenset[str]) -> Constraint | None:

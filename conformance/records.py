@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
-FORMAT = 2
-#: Formats that are read; 2 has all that 1 had.
-READ = (1, 2)
+FORMAT = 3
+#: Formats that are read; each has all that those before it had.
+READ = (1, 2, 3)
 
 Kind = Literal["pass", "pass-under", "fail", "error", "skipped", "timeout"]
 Conclusion = Literal["conforms", "inconsistent", "deviates", "not-driven"]
@@ -119,6 +119,7 @@ class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `summary` is one line such as "eth/ipv4(df)/tcp", `decoded` a dissection for people, `steps` the model's
     explanation with clauses, `expected` what is allowed, `observed` what the target showed. A witness of the control
     suite is a `sequence` instead; `fresh` if the device must be started anew for it, and `frame` is its last packet.
+    `before` are frames that are put in front of `frame`, on which its answer depends (since format 3).
     """
 
     frame: str
@@ -131,6 +132,7 @@ class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
     sequence: list[Step] = []
     fresh: bool = False
+    before: list[str] = []
 
 
 class Finding(Record, frozen=True, tag="finding"):

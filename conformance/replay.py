@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from vnethash.conformance.check import NOT_ALONE, shown
 from vnethash.conformance.device.control import NOT_ALONE as DEVICE_NOT_ALONE
 from vnethash.conformance.device.describe import step_records, steps_of
 from vnethash.conformance.device.judge import Weigher
+from vnethash.conformance.witness import NOT_ALONE, shown
 from vnethash.conformance.wording import step_lines
 from vnethash.models.causes import effect
 from vnethash.models.device.allowed import offered_readings
@@ -58,6 +58,7 @@ def replay(
         return _replay_sequence(finding, device_opener)
     try:
         frame = bytes.fromhex(finding.witness.frame)
+        before = [bytes.fromhex(one) for one in finding.witness.before]
         configuration = Configuration.from_json(finding.witness.config, where=f"finding {finding.id}: config")
     except ValueError as error:
         raise FormatError(f"finding {finding.id}: witness frame: {error}") from None
@@ -67,7 +68,7 @@ def replay(
         return Replay("cannot be replayed", None, error.line())
     try:
         target.configure(configuration)
-        result = target.run([frame])[0]
+        result = target.run([*before, frame])[-1]
         observes = target.capabilities.observes
     except Refused as refused:
         return Replay("cannot be replayed", None, f"the target refuses the configuration: {refused.message}")

@@ -354,6 +354,8 @@ def gather(stream: Iterable[AnyRecord], path: Path, *, partial: bool = False) ->
             if record.id in findings:
                 raise FormatError(f"{where}: a second finding with the id {record.id!r}")
             _check_frame(record.witness, f"{where}: witness")
+            for frame in record.witness.before:
+                _check_hex(frame, f"{where}: witness: before")
             _check_steps(record.witness.sequence, f"{where}: witness")
             findings[record.id] = record
         else:

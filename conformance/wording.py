@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vnethash.models.summarize import summarize
 from vnethash.spec.configuration import Configuration, hash_type_names, report_name, tunnel_type_names
 from vnethash.spec.constants import MICROSOFT_KEY
 from vnethash.spec.errors import FormatError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vnethash.conformance.records import Allowed, Finding, Settled, Shown, Step
+    from vnethash.conformance.records import Allowed, Finding, Settled, Shown, Step, Witness
 
 #: What the `standing` of a reading means (design, section Readings).
 STANDINGS = {
@@ -106,7 +107,13 @@ def witness_words(finding: Finding) -> str:
         last = finding.witness.sequence[-1]
         return f"{count(len(finding.witness.sequence), 'step')}, the last: {one_line(last.words)}"
     length = len(finding.witness.frame) // 2
-    return f"{one_line(finding.witness.summary) or 'frame'}, {count(length, 'byte')}"
+    return f"{one_line(finding.witness.summary) or 'frame'}, {count(length, 'byte')}{behind_words(finding.witness)}"
+
+
+def behind_words(witness: Witness) -> str:
+    """Return ", behind eth/ipv4/udp" where frames are put before the witness; "" where there are none."""
+    ahead = [summarize(bytes.fromhex(frame)) for frame in witness.before]
+    return f", behind {', '.join(ahead)}" if ahead else ""
 
 
 def step_lines(steps: Sequence[Step]) -> list[str]:

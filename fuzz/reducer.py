@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, follower, headers, inserted, without
 from vnethash.fuzz.signature import configuration_features, consistent, cut_header, odd_fields
+from vnethash.models.before import fewest
 from vnethash.spec import craft
 
 if TYPE_CHECKING:
@@ -332,16 +333,5 @@ def _smaller_numbers(frame: bytes, layout: list[Header]) -> Iterator[bytes]:
 
 def fewer_frames(case: Case, still: Callable[[Case], bool]) -> Case:
     """Return the case with as few frames in front as a halving search finds."""
-    size = max(1, (len(case.frames) - 1) // 2)
-    while True:
-        ahead = case.frames[:-1]
-        for start in range(0, len(ahead), size):
-            left = (*ahead[:start], *ahead[start + size:])
-            candidate = replace(case, frames=(*left, case.frame))
-            if left and still(candidate):
-                case = candidate
-                break
-        else:
-            if size == 1:
-                return case
-            size = max(1, size // 2)
+    ahead = fewest(case.frames[:-1], lambda some: still(replace(case, frames=(*some, case.frame))))
+    return replace(case, frames=(*ahead, case.frame))

@@ -10,7 +10,7 @@ from vnethash.models.matching import matches
 from vnethash.models.reference import conclude, decide, enabled_tunnels, hash_input, outcome
 from vnethash.models.symbolic.profile import satisfied
 from vnethash.spec.configuration import report_name
-from vnethash.spec.questions import all_by_field
+from vnethash.spec.questions import all_by_field, all_questions
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
@@ -24,11 +24,16 @@ _LONGEST = 36
 
 
 class Cause(NamedTuple):
-    """What is behind an answer; `slug` is short and stable, `clauses` are those that it is against."""
+    """What is behind an answer; `slug` is short and stable, `clauses` are those that it is against.
+
+    `question` and `reading` name it where it is a reading that the packet model does not know.
+    """
 
     slug: str
     title: str
     clauses: tuple[str, ...]
+    question: str = ""
+    reading: str = ""
 
 
 def alternatives(question: Question, number: int) -> tuple[int, ...]:
@@ -108,6 +113,10 @@ def unexplained_cause(
     """Name an answer that no reading explains: a known slip, or the rule and the effect; the rule's clause with it."""
     expected, data, clause = under(frame, configuration, readings)
     slip = diagnose(data, expected, observation, configuration, observes)
+    if slip is not None and slip.question:
+        asked = all_questions()[slip.question]
+        words = asked.readings[asked.index(slip.reading)].words
+        return Cause(asked.id, words, asked.clauses, asked.id, slip.reading), clause
     if slip is not None:
         slug = shortened("-".join(word.strip(",;:()") for word in slip.words.split()))
         return Cause(slug, slip.words, slip.clauses), clause

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 
 class Slip(NamedTuple):
-    """A way to be wrong: its words and the clauses that it is against."""
+    """A way to be wrong: its words and the clauses that it is against.
+
+    `question` and `reading` name it where a device that does so answers a question about control commands wrongly.
+    """
 
     words: str
     clauses: tuple[str, ...]
+    question: str = ""
+    reading: str = ""
 
 
 def _swap_ports(data: bytes) -> bytes:
@@ -84,7 +89,10 @@ _KEYS: tuple[tuple[Slip, Callable[[bytes], bytes]], ...] = (
     (Slip("the bits of each key byte are reversed", _KEY), _reverse_bits),
 )
 
-_LIMITED = Slip("receive queues are limited to max_tx_vq, which counts transmit queues", ("RSS-9", "RSS-5"))
+_LIMITED = Slip(
+    "receive queues are limited to max_tx_vq, which counts transmit queues", ("RSS-9", "RSS-5"),
+    "max-tx-vq", "receive-too",
+)
 
 
 def diagnose(

@@ -184,6 +184,8 @@ def extended(packet: Packet, report: int, ports: int, rule: int, readings: Readi
     if (home != 0) != (route != 0) and readings.home_route_pair == HomeRoutePair.BOTH:
         home = 0
         route = 0
+    if route != 0 and readings.home_route_pair == HomeRoutePair.HOME_ONLY:
+        route = 0
     if home != 0:
         source = home
     if route != 0:

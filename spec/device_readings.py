@@ -237,6 +237,7 @@ class MaxTxVq(IntEnum):
 
     TRANSMIT_ONLY = 0
     RECEIVE_TOO = 1
+    DROPPED = 2
 
 
 class MaxTxVqRange(IntEnum):

@@ -427,6 +427,7 @@ class HomeRoutePair(IntEnum):
 
     INDEPENDENT = 0
     BOTH = 1
+    HOME_ONLY = 2
 
 
 class LaterFragmentEx(IntEnum):

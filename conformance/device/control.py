@@ -60,6 +60,7 @@ class Session:
         self.run = Plays()
         self.weighed: list[tuple[Play, Weighed | None]] = []
         self.judged: tuple[JudgedPlay, ...] = ()
+        self._groups: list[ControlGroup] | None = None
 
     def _wanted(self, script: object) -> bool:
         clauses, questions = self._control.clauses, self._control.questions
@@ -80,6 +81,7 @@ class Session:
 
     def judge(self, profile: Profile) -> None:
         """Judge the scripts by a profile."""
+        self._groups = None
         self.judged = judge_plays(self.weighed, self.weigher, profile)
 
     def sequences(self, target: str) -> list[records.Sequence]:
@@ -88,7 +90,19 @@ class Session:
 
     def groups(self, profile: Profile, told: set[str]) -> list[ControlGroup]:
         """Return the causes, without the questions that the packets told of already."""
-        return [one for one in find_control_groups(self.judged, self.weigher, profile) if one.slug not in told]
+        return [one for one in self._found(profile) if one.slug not in told]
+
+    def names_of_groups(self, profile: Profile) -> dict[str, list[str]]:
+        """Return the scripts that show each cause, by its slug."""
+        return {
+            group.slug: sorted({entry.play.script.name for entry in group.entries})
+            for group in self._found(profile)
+        }
+
+    def _found(self, profile: Profile) -> list[ControlGroup]:
+        if self._groups is None:
+            self._groups = find_control_groups(self.judged, self.weigher, profile)
+        return self._groups
 
     def prober(self, profile: Profile) -> ControlProber:
         """Return what reduces witnesses."""

@@ -120,7 +120,8 @@ def _mixed_groups(judged: Sequence[JudgedPlay], profile: Profile) -> Iterable[Co
         if not entry.consistent and entry.weighed and entry.weighed.constraint:
             whole = replace(profile, readings={**dict.fromkeys(all_by_field(), 0), **profile.readings})
             cause = mixed_cause(entry.weighed.constraint, whole, entry.clause or entry.play.script.clauses[0])
-            groups.setdefault(cause.slug, ControlGroup("inconsistent", *cause)).entries.append(entry)
+            group = ControlGroup("inconsistent", cause.slug, cause.title, cause.clauses)
+            groups.setdefault(cause.slug, group).entries.append(entry)
     return groups.values()
 
 

@@ -134,6 +134,14 @@ def headers() -> Iterator[Draft]:
          ethernet(ipv6(fragment(reserved=1), home_options(), UDP))),
     ]
     yield from drafts("is the reserved byte passed over", behind, (IP_EX, IP_EX | IPV6, ALL))
+    # A TCP header that looks like Destination Options with a Home Address: taken for it, no reading gives what follows.
+    inside = [
+        ("An atomic fragment with reserved byte 1, Destination Options and TCP that looks like a Home Address",
+         ethernet(ipv6(
+             fragment(reserved=1), destination_options(), tcp(0x0602, 0x0102, sequence=0xC910, payload=PAYLOAD)
+         ))),
+    ]
+    yield from drafts("is the reserved byte passed over", inside, (ALL, IP_EX, IPV6 | IP_EX))
 
 
 def addresses() -> Iterator[Draft]:

@@ -101,6 +101,12 @@ def tags() -> Iterator[Draft]:
                 "is it left unhashed", [(f"A frame with the tags {words} that ends after {size} bytes", whole[:size])],
                 (ALL,),
             )
+    # A length where the EtherType of a second tag would stand.
+    long = ethernet(ipv4(udp(payload=bytes(0x0800 - 28))), tags=(S,))
+    yield from drafts(
+        "is the IP packet behind it found", [("A datagram of 2048 bytes behind a service tag (88A8) alone", long)],
+        (V4, IPV4),
+    )
     yield from drafts(
         "are tag control bytes that look like an EtherType passed over",
         [(f"{name} behind a customer tag with control 0800", ethernet(part, tags=((C, 0x0800),)))

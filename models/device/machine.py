@@ -57,8 +57,9 @@ def advance(state: State, step: Step, traits: Traits, readings: DeviceReadings, 
     if isinstance(step, Command):
         return command(state, step, traits, readings)
     if isinstance(step, Packet):
-        answer, clause = _arrive(state, step, traits, readings, packets)
-        return Transition(state, answer, clause, _parts(state, answer, step, packets))
+        found, deciding = _hash_and_queue(state, step, traits, readings, packets)
+        answer, clause = _looked_at(found, deciding, state, step, readings)
+        return Transition(state, answer, clause, _parts(state, deciding, step, packets))
     return Transition(state, Bounds(traits.offered), "CFG-1")
 
 
@@ -82,11 +83,10 @@ def _negotiate(state: State, features: int, traits: Traits, readings: DeviceRead
     return Transition(after._replace(features=features), Negotiated(accepted=True), "GEN-9")
 
 
-def _arrive(
-    state: State, step: Packet, traits: Traits, readings: DeviceReadings, packets: Readings
+def _looked_at(
+    found: Arrival, clause: str, state: State, step: Packet, readings: DeviceReadings
 ) -> tuple[Arrival, str]:
-    """Return what a driver sees of a packet (REP-1, REP-2, RSS-D1 to RSS-D4, ARS-1, HDR-1), and the deciding clause."""
-    found, clause = _hash_and_queue(state, step, traits, readings, packets)
+    """Return of an arrival what the step looks at, with the fields of the header (HDR-1), and the deciding clause."""
     if not state.has(HASH_REPORT) or not step.looks & Looks.HASH:
         found = found._replace(report=None, value=None)
     if not step.looks & Looks.QUEUE:
@@ -106,12 +106,15 @@ def _arrive(
     return found, clause
 
 
-def _parts(state: State, answer: Arrival, step: Packet, packets: Readings) -> tuple[tuple[str, str], ...]:
-    """Return the clauses for what can be wrong with a packet: its queue, its hash, its header."""
+def _parts(state: State, deciding: str, step: Packet, packets: Readings) -> tuple[tuple[str, str], ...]:
+    """Return the clauses for what can be wrong with a packet: its queue, its hash, its header.
+
+    `deciding` is the clause by which its hash and its queue were found.
+    """
     if not state.configured:
         queue, types, key = "ARS-D1", "HCF-5", "HCF-5"
     elif state.has(RSS):
-        queue, types, key = "RSS-D4" if answer.report else "RSS-D3", "HC-2", "HC-4"
+        queue, types, key = deciding if deciding.startswith("RSS-") else "RSS-D3", "HC-2", "HC-4"
     else:
         queue, types, key = "ARS-D1", "HC-5", "HC-7"
     if state.steering == Steering.AUTOMATIC:
@@ -127,6 +130,7 @@ def _parts(state: State, answer: Arrival, step: Packet, packets: Readings) -> tu
 def _hash_and_queue(
     state: State, step: Packet, traits: Traits, readings: DeviceReadings, packets: Readings
 ) -> tuple[Arrival, str]:
+    """Return report, value and queue of a packet (REP-1, REP-2, RSS-D1 to RSS-D4, ARS-1), and the deciding clause."""
     if state.vague:
         return Arrival(ANY, ANY, ANYWHERE), "CVQ-2"
     if not state.configured:
@@ -185,9 +189,13 @@ def _table_queue(state: State, hashed: Outcome, traits: Traits, readings: Device
         if readings.table_entry == r.TableEntry.UNCLASSIFIED:
             queue = state.unclassified
         elif readings.table_entry == r.TableEntry.MODULO:
+            if readings.max_tx_vq == r.MaxTxVq.RECEIVE_TOO and 0 < state.max_tx_vq < traits.pairs:
+                return queue % state.max_tx_vq  # so many are the queues of a device that limits them
             queue %= traits.pairs
         else:
             return ANYWHERE
     if queue >= state.max_tx_vq and readings.max_tx_vq == r.MaxTxVq.RECEIVE_TOO:
         return queue % state.max_tx_vq if state.max_tx_vq else ANYWHERE
+    if queue >= state.max_tx_vq and readings.max_tx_vq == r.MaxTxVq.DROPPED:
+        return DROPPED
     return queue

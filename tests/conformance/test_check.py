@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from vnethash.conformance.check import Summary, check
 from vnethash.conformance.replay import replay
 from vnethash.models.reference import outcome
 from vnethash.spec.errors import TargetDied, TargetUnavailable
+from vnethash.spec.outcome import Observation
 from vnethash.spec.readings import Readings
 from vnethash.targets.base import Errored, Refused, Result, Skipped, TimedOut
 
@@ -106,6 +108,22 @@ def test_a_slip_of_the_hash_is_named_once_for_all_its_rules() -> None:
     assert {"V4-1", "V4-2", "V6-1", "X6-1"} <= set(finding.clauses)
 
 
+def test_receive_queues_that_max_tx_vq_limits_are_a_defect_by_the_name_that_the_control_suite_has() -> None:
+    def limited(frame: bytes, configuration: Configuration, told: Outcome) -> Outcome:
+        return told._replace(queue=told.queue % configuration.max_tx_vq)
+
+    target, stream = Planted(limited), []
+    asked = [replace(case, configuration=replace(case.configuration, max_tx_vq=4)) for case in cases((0x3F,))]
+    check(["planted"], "test", asked, lambda _: target, stream.append, now=lambda: "")
+    (finding,) = findings(stream).values()
+    assert (finding.id, finding.cause) == ("T1.max-tx-vq", "defect")
+    assert (finding.question, finding.reading) == ("max-tx-vq", "receive-too")
+    assert finding.title == "a receive queue number is taken modulo max_tx_vq"
+    assert finding.witness.config["max_tx_vq"] == 4
+    assert replay(finding, lambda _: Planted(limited)).verdict == "still there"
+    assert replay(finding, lambda _: Planted()).verdict == "fixed"
+
+
 @pytest.mark.parametrize("result", [Errored("it hurts"), TimedOut(1.0)])
 def test_a_target_that_fails_on_a_frame_is_told_as_error_and_the_rest_is_judged(result: Result) -> None:
     summary, stream = run(
@@ -198,17 +216,27 @@ def test_ctrl_c_while_a_witness_is_reduced_keeps_every_finding() -> None:
 
 
 def test_what_only_the_run_showed_is_told_as_the_run_showed_it() -> None:
-    class Stateful(Planted):
-        def run(self, frames: Sequence[bytes]) -> list[Result]:
-            results = super().run(frames)
-            if len(frames) == 1:
-                return results
-            return [results[0], *results[:-1]]
+    class Fresh(Planted):
+        """Hashes nothing until it has seen a whole suite."""
 
-    _, stream = run(Stateful())
-    found = findings(stream)
-    assert found
-    for finding in found.values():
-        assert "not shown when the frame is put alone" in finding.witness.reason
-        assert finding.witness.observed is not None
-        assert replay(finding, lambda _: Stateful()).verdict == "cannot be replayed"
+        seen = 0
+
+        def run(self, frames: Sequence[bytes]) -> list[Result]:
+            self.seen += len(frames)
+            results = super().run(frames)
+            if self.seen <= len(cases()):
+                return [Observation(0, None, 200)] * len(results)
+            return results
+
+    _, stream = run(Fresh())
+    finding = findings(stream)["depends-on-frames-before"]
+    assert "not shown when the frame is put alone" in finding.witness.reason
+    assert finding.witness.observed is not None
+    assert finding.witness.before == []
+
+    def warm(_: str) -> Fresh:
+        target = Fresh()
+        target.seen = 100
+        return target
+
+    assert replay(finding, warm).verdict == "cannot be replayed"

@@ -15,6 +15,7 @@ from vnethash.conformance.check import check, tool
 from vnethash.conformance.device.control import Control
 from vnethash.conformance.journal import Asked, Book, Journal, digest_of, files_of
 from vnethash.conformance.report import JOURNAL, REPORT, ReportWriter, encode, read_report
+from vnethash.models.before import plain_company
 from vnethash.spec.errors import FormatError, TargetDied, TargetUnavailable, UsageError
 from vnethash.spec.readings import Readings
 from vnethash.targets.base import Capabilities, Errored, Implementation, Result, Skipped, TimedOut
@@ -98,7 +99,7 @@ def whole(*names: str) -> list[dict[str, Any]]:
         return run(Path(folder), Journal.create(Path(folder), asked(*names)), plain)
 
 
-@pytest.mark.parametrize("frames", [1, 20, 40, 56, 57, 58, 60])
+@pytest.mark.parametrize("frames", [1, 20, 40, 56, 57, 60, 67, 68])
 def test_a_run_that_goes_on_ends_as_one_that_was_never_killed(frames: int, tmp_path: Path) -> None:
     assert any(one["record"] == "finding" for one in whole("one", "two"))
     folder = tmp_path / "cut"
@@ -109,7 +110,8 @@ def test_a_run_that_goes_on_ends_as_one_that_was_never_killed(frames: int, tmp_p
 
     class Counting(Planted):
         def run(self, frames: Sequence[bytes]) -> list[Result]:
-            put.append(len(frames))
+            if plain_company(1)[0] not in frames:  # else failed ones are asked again in other company
+                put.append(len(frames))
             return super().run(frames)
 
     def opener(name: str) -> Planted:
@@ -146,7 +148,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end(tmp_path: Path) -
 
 
 def test_what_was_reported_of_a_target_stays_until_it_is_told_anew(tmp_path: Path) -> None:
-    killed(tmp_path, frames=57)  # while the second target's witness is reduced: its cases are in the report
+    killed(tmp_path, frames=67)  # while the second target's witness is reduced: its cases are in the report
     before = (tmp_path / REPORT).read_bytes()
     assert b'"target":"two"' in before
 
@@ -361,7 +363,7 @@ def test_a_book_without_a_journal_keeps_nothing() -> None:
 
 
 def test_a_torn_report_keeps_only_the_targets_that_are_done(tmp_path: Path) -> None:
-    killed(tmp_path, frames=57)
+    killed(tmp_path, frames=67)
     content = (tmp_path / REPORT).read_bytes()
     (tmp_path / REPORT).write_bytes(content[:-20])
     with Journal.resume(tmp_path) as journal:

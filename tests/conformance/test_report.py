@@ -168,7 +168,7 @@ def test_missing_footer_names_the_file_and_what_to_do(tmp_path):
         (lambda lines: edited(lines, 3, frame="ABCD"), r"report.jsonl:4: frame is not"),
         (lambda lines: edited(lines, 3, frame="abc"), r"report.jsonl:4: frame is not"),
         (lambda lines: edited(lines, 3, target="other"), r"report.jsonl:4: the header does not name"),
-        (lambda lines: edited(lines, 0, format=3), r"report.jsonl:1: format 3, this tool reads format 1 and 2"),
+        (lambda lines: edited(lines, 0, format=4), r"report.jsonl:1: format 4, this tool reads format 1 and 2 and 3"),
         (lambda lines: edited(lines, 0, targets=["a", "a"]), r"report.jsonl:1: the header names a target twice"),
         (lambda lines: [*lines[:4], *lines[5:]], r"the footer counts 120 cases"),
         (lambda lines: [*lines[:2], b"hello\n", *lines[2:]], r"report.jsonl:3: not JSON"),
