@@ -1,36 +1,48 @@
 """The model as a filter: what it says of many frames at once, under one set of readings.
 
-For targets that answer hundreds of thousands of frames a second the compiled twin is the filter, where numba is there;
-for slower ones CPython runs the model. What differs from the filter is not
-yet a disagreement; the examiner judges it against all readings.
+Where numba is there, the compiled twin is the filter, and says which rules and events of the model were met: at once
+for targets that answer hundreds of thousands of frames a second, for others when a campaign has gone on for so long
+that loading or compiling it pays. Until then CPython runs the model; what either says is the same. What differs from
+the filter is not yet a disagreement; the examiner judges it against all readings.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from vnethash.models.reference import decide, enabled_tunnels, outcome
 from vnethash.spec.errors import VnethashError
+from vnethash.targets.ebpf.counted import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from vnethash.models.compiled import Compiled
+    from vnethash.models.compiled import Compiled, Followed
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.outcome import Outcome
     from vnethash.spec.readings import Readings
     from vnethash.targets.ebpf.counted import Packed
 
 
-class Filter:
-    """The model under one configuration and one set of readings; `fast` asks for the twin, which may compile first."""
+#: Frames of one target behind which the twin is loaded if it lies in the cache, and behind which it is compiled.
+_LOADED_FROM, _COMPILED_FROM = 20_000, 500_000
 
-    def __init__(self, configuration: Configuration, readings: Readings, *, fast: bool = True) -> None:
+
+class Filter:
+    """The model under one configuration and one set of readings.
+
+    `fast` asks for the twin, which may compile first; else it is taken where that pays for a target that was put
+    `frames_so_far`.
+    """
+
+    def __init__(
+        self, configuration: Configuration, readings: Readings, *, fast: bool = True, frames_so_far: int = 0
+    ) -> None:
         self._configuration = configuration
         self._readings = readings
-        self._compiled = _compiled(configuration, readings) if fast else None
+        self._compiled = _compiled(configuration, readings) if fast or pays(frames_so_far) else None
+        self._followed = _followed(configuration, readings) if pays(frames_so_far, followed=True) else None
 
     def queues(self, frames: Sequence[bytes], packed: Packed | None = None) -> Any:
         """Return the queue of each frame, -1 for none: an array of numpy with the twin, else a list.
@@ -39,15 +51,20 @@ class Filter:
         """
         if self._compiled is None:
             return [outcome(frame, self._configuration, self._readings).queue for frame in frames]
-        if packed is not None:
-            return self._compiled.run_places(*packed).queue
-        return self._compiled.run_packed(b"".join(frames), [0, *accumulate(map(len, frames))])[2]
+        return self._compiled.run_places(*(packed or pack(frames))).queue
 
     def outcomes(self, frames: Sequence[bytes]) -> list[Outcome]:
         """Return the outcome of each frame."""
         if self._compiled is None:
             return [outcome(frame, self._configuration, self._readings) for frame in frames]
         return self._compiled.outcomes(frames)
+
+    def reached(self, frames: Sequence[bytes], packed: Packed | None = None) -> Iterable[tuple[int, int]]:
+        """Return what `reached` does for each frame; `packed` are the same frames."""
+        if self._followed is None:
+            return [reached(frame, self._configuration, self._readings) for frame in frames]
+        rules, events = self._followed.run_places(*(packed or pack(frames)))
+        return zip(rules.tolist(), events.tolist(), strict=True)
 
 
 @lru_cache(maxsize=512)
@@ -57,6 +74,30 @@ def _compiled(configuration: Configuration, readings: Readings) -> Compiled | No
     from vnethash.models.compiled import Compiled  # noqa: PLC0415 - numba takes a second to import
 
     return Compiled(configuration, readings)
+
+
+@lru_cache(maxsize=512)
+def _followed(configuration: Configuration, readings: Readings) -> Followed:
+    from vnethash.models.compiled import Followed  # noqa: PLC0415
+
+    return Followed(configuration, readings)
+
+
+def pays(frames_so_far: int, *, followed: bool = False) -> bool:
+    """Say whether the twin should work for a target that was put so many frames, because it is at hand or soon pays."""
+    if frames_so_far < _LOADED_FROM:
+        return False
+    return (frames_so_far >= _COMPILED_FROM and has_twin()) or _at_hand(followed)
+
+
+@lru_cache(maxsize=2)
+def _at_hand(followed: bool) -> bool:
+    try:
+        from vnethash.models.compiled import is_compiled  # noqa: PLC0415
+
+        return is_compiled(followed=followed)
+    except (VnethashError, ImportError):
+        return False
 
 
 @lru_cache(maxsize=1)

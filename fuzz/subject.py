@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vnethash.fuzz.oracle import Filter, RuleCoverage, reached
+from vnethash.fuzz.oracle import Filter, RuleCoverage
 from vnethash.models.matching import matches
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import TargetError, VnethashError
 from vnethash.spec.outcome import Observation
 from vnethash.spec.readings import Readings
 from vnethash.targets.base import Errored, Refused, Result, Skipped, TimedOut
+from vnethash.targets.ebpf.counted import pack
 from vnethash.targets.fitting import fit
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Subject:
         self.thorough = False
         self.note = ""
         self._failures = 0
+        self._frames_so_far = 0
         self._configuration: Configuration | None = None
         self._filter: Filter | None = None
         self._counted: CountedProgram | None = None
@@ -139,7 +141,10 @@ class Subject:
                     self.target.configure(configuration)
                 self._configuration = configuration
             if self._filter is None:
-                self._filter = Filter(configuration, self.readings, fast=self.edges[1] > 0)
+                self._filter = Filter(
+                    configuration, self.readings, fast=self._has_edges, frames_so_far=self._frames_so_far
+                )
+            self._frames_so_far += len(frames)
             batch = self._put_counted(frames) if self._counted is not None else self._put_plain(frames)
         except Refused:
             return None
@@ -155,9 +160,9 @@ class Subject:
         assert self._configuration is not None
         batch = Batch()
         results, found = (self.target.run(frames), []) if self._library is None else self._library.explore(frames)
-        fresh = set(found)
+        novel = set(found)
         expected = self._filter.outcomes(frames)
-        configuration, observes = self._configuration, self.observes
+        observes = self.observes
         for index, (result, outcome) in enumerate(zip(results, expected, strict=True)):
             if isinstance(result, Observation):
                 batch.answered += 1
@@ -165,26 +170,27 @@ class Subject:
                     batch.differing.append(index)
             elif isinstance(result, Skipped):
                 self.skipped += 1
-                continue
             else:
                 batch.differing.append(index)
-            followed = index % self._step() == 0 and self.rules.add(
-                *reached(frames[index], configuration, self.readings)
-            )
-            if followed or index in fresh:
-                batch.novel.append(index)
+        asked = [index for index in range(0, len(frames), self._step()) if not isinstance(results[index], Skipped)]
+        followed = self._filter.reached([frames[index] for index in asked])
+        novel.update(index for index, met in zip(asked, followed, strict=True) if self.rules.add(*met))
+        batch.novel = sorted(novel)
         return batch
 
     def _step(self) -> int:
         """Of how many frames one is followed through the model's rules, too."""
-        return 1 if self.thorough or not self.edges[1] else _SAMPLE
+        return 1 if self.thorough or not self._has_edges else _SAMPLE
+
+    @property
+    def _has_edges(self) -> bool:
+        return self._counted is not None or self._library is not None
 
     def _put_counted(self, frames: Sequence[bytes]) -> Batch:
         assert self._filter is not None
         assert self._counted is not None
         assert self._configuration is not None
         import numpy  # noqa: PLC0415
-        from vnethash.targets.ebpf.counted import pack  # noqa: PLC0415
 
         packed = pack(frames)
         queues, found = self._counted.explore(frames, packed)
@@ -193,12 +199,13 @@ class Subject:
         differing = numpy.flatnonzero(ran & (queues != expected) & (expected >= 0)).tolist()
         answered = int(ran.sum())
         self.skipped += len(frames) - answered
-        new = set(found)
         step = self._step()
-        for index in range(len(frames) % step, len(frames), step):
-            if self.rules.add(*reached(frames[index], self._configuration, self.readings)):
-                new.add(index)
-        return Batch(differing, sorted(new), answered)
+        sample = slice(len(frames) % step, None, step)
+        some = packed._replace(starts=packed.starts[sample], ends=packed.ends[sample])
+        followed = self._filter.reached(frames[sample], some)
+        novel = {*found, *(index for index, met in zip(range(len(frames))[sample], followed, strict=True)
+                           if self.rules.add(*met))}  # fmt: skip
+        return Batch(differing, sorted(novel), answered)
 
     def observe(self, configuration: Configuration, frames: Sequence[bytes]) -> Result | None:
         """Return the answer to the last of some frames, put to the target after it was configured anew.

@@ -7,6 +7,7 @@ is compiled (`models/compiled.py`). Their annotations are the types that numba c
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from vnethash.models.packet import Selection, octet
@@ -42,6 +43,17 @@ def batch(
             data, starts[number], ends[number] - starts[number], types, tunnels, readings, keys, rows, table, no_queue,
             number, report, value, queue, rule,
         )
+
+
+def follow(
+    data: bytes, starts: I64, ends: I64, count: int, types: int, tunnels: int, readings: Readings, rule: U8, seen: I64
+) -> None:
+    """Say of frames `data[starts[i]:ends[i]]` which rule decides on each, and the mask of events on the way to it."""
+    for number in range(count):
+        frame = data[starts[number]:ends[number]]
+        chosen = decide(frame, ends[number] - starts[number], types, tunnels, readings)
+        rule[number] = chosen.rule
+        seen[number] = chosen.events
 
 
 def answer(
@@ -175,10 +187,7 @@ class Setting(NamedTuple):
         """Return what depends on the configuration alone."""
         keys = [key_for(configuration.key, size, readings) for size in (8, 12, 32, 36)]
         distinct = list(dict.fromkeys(key for key in keys if key is not None))
-        tables = array("I")
-        for key in distinct:
-            for row in byte_tables(key):
-                tables.extend(row)
+        tables = _tables(tuple(distinct))
         steered = "RSS" in configuration.features
         # What `conclude` says of a packet without a hash does not depend on the packet. Where no table is there, the
         # queue of a hashed packet is that of no steering, or of the illegal configuration with an empty table.
@@ -196,3 +205,13 @@ class Setting(NamedTuple):
     def queues(self) -> int:
         """Return how many queues the table can choose, counted from 0."""
         return max(self.table, default=-1) + 1
+
+
+@lru_cache(maxsize=64)
+def _tables(keys: tuple[bytes, ...]) -> array[int]:
+    """Return the byte tables of some keys, end to end; nobody writes to them."""
+    tables = array("I")
+    for key in keys:
+        for row in byte_tables(key):
+            tables.extend(row)
+    return tables

@@ -68,16 +68,8 @@ class Compiled:
         UsageError for a frame that is not in it.
         """
         numpy = _numpy()
-        octets = _octets(data)
-        starts = numpy.ascontiguousarray(starts, dtype=numpy.int64)
-        ends = numpy.ascontiguousarray(ends, dtype=numpy.int64)
+        octets, starts, ends = _places(data, starts, ends)
         count = len(starts)
-        # Once for all frames, because nothing is held against the end of the data after that.
-        inside = len(ends) == count and (
-            count == 0 or bool(starts.min() >= 0 and ends.max() <= len(octets) and (starts <= ends).all())
-        )
-        if not inside:
-            raise UsageError("offsets of packed frames: not in order, or outside of the data")
         answers = Answers(*(numpy.empty(count, dtype=kind) for kind in ("u2", "u4", "i4", "u1")))
         self._batch(octets, starts, ends, count, *self._setting, *answers)
         return answers
@@ -94,6 +86,29 @@ class Compiled:
         ]
 
 
+class Followed:
+    """What the model meets on its way, compiled: for one configuration and one set of readings.
+
+    Raises VnethashError where numba is missing.
+    """
+
+    def __init__(self, configuration: Configuration, readings: Readings) -> None:
+        self._follow = load(followed=True).follow
+        types, tunnels, numbers, *_ = _arguments(Setting.of(configuration, readings), readings)
+        self._setting = types, tunnels, numbers
+
+    def run_places(self, data: Any, starts: Any, ends: Any) -> tuple[Any, Any]:
+        """Return the rule that decides (u8) and the mask of events (i64) of frames `data[starts[i]:ends[i]]`.
+
+        Raises UsageError for a frame that is not in the data.
+        """
+        numpy = _numpy()
+        octets, starts, ends = _places(data, starts, ends)
+        rules, events = numpy.empty(len(starts), dtype="u1"), numpy.empty(len(starts), dtype="i8")
+        self._follow(octets, starts, ends, len(starts), *self._setting, rules, events)
+        return rules, events
+
+
 def engine(configuration: Configuration, readings: Readings) -> Engine:
     """Return what answers captures by the twin for these readings; raises VnethashError where numba is missing."""
     numpy = _numpy()
@@ -104,6 +119,22 @@ def engine(configuration: Configuration, readings: Readings) -> Engine:
         setting.queues(), lambda kind, count: numpy.zeros(count, dtype=kind),
         lambda kind, count: numpy.empty(count, dtype=kind), _octets, os.cpu_count() or 1,
     )
+
+
+def _places(data: Any, starts: Any, ends: Any) -> tuple[Any, Any, Any]:
+    """Return all as the twin takes it; raises UsageError for a frame that is not in the data."""
+    numpy = _numpy()
+    octets = _octets(data)
+    starts = numpy.ascontiguousarray(starts, dtype=numpy.int64)
+    ends = numpy.ascontiguousarray(ends, dtype=numpy.int64)
+    count = len(starts)
+    # Once for all frames, because nothing is held against the end of the data after that.
+    inside = len(ends) == count and (
+        count == 0 or bool(starts.min() >= 0 and ends.max() <= len(octets) and (starts <= ends).all())
+    )
+    if not inside:
+        raise UsageError("offsets of packed frames: not in order, or outside of the data")
+    return octets, starts, ends
 
 
 def _arguments(setting: Setting, readings: Readings) -> tuple[Any, ...]:
@@ -122,10 +153,13 @@ def outcomes(frames: Sequence[bytes], configuration: Configuration, readings: Re
 
 
 @cache
-def load(readings: Readings | None = None) -> Any:
-    """Return the module of compiled functions, for all readings or for these; raises VnethashError without numba."""
+def load(readings: Readings | None = None, *, followed: bool = False) -> Any:
+    """Return the module of compiled functions, for all readings or for these; raises VnethashError without numba.
+
+    The one that is `followed` has no answers, but what was met on the way.
+    """
     _numpy()
-    text = source(readings)
+    text = followed_source() if followed else source(readings)
     name = _name(text)
     path = _written(f"{name}.py", text)
     if path is None:
@@ -145,10 +179,11 @@ def load(readings: Readings | None = None) -> Any:
     return module
 
 
-def is_compiled(readings: Readings) -> bool:
-    """Say whether the twin of these readings lies in the cache, so that `load` takes no more than a second."""
+def is_compiled(readings: Readings | None = None, *, followed: bool = False) -> bool:
+    """Say whether what `load` returns for the same lies in the cache, so that it takes no more than a second."""
     _numpy()
-    path = _path(_name(source(readings)))
+    text = followed_source() if followed else source(readings)
+    path = _path(_name(text))
     return path.is_file() and _in_cache(path)
 
 
@@ -156,6 +191,12 @@ def is_compiled(readings: Readings) -> bool:
 def source(readings: Readings | None = None) -> str:
     """Return the text of the module that numba compiles."""
     return compiled_source.source(readings)
+
+
+@cache
+def followed_source() -> str:
+    """Return the text of the module that says what was met on the way."""
+    return compiled_source.source(followed=True)
 
 
 def _name(text: str) -> str:

@@ -41,6 +41,7 @@ _MODULES = (packet, link, transport, chain, options, ipv4, ipv6, tunnel, select,
 _SHARED = ("network", "dissect", "decide", "decide_inner", "table_index")
 #: What Python calls: with a wrapper each, under the function's own name.
 _ENTRIES = ("batch_batch",)
+_FOLLOWED_ENTRIES = ("batch_follow",)
 _CAPTURE_ENTRIES = ("captures_frames", "captures_guess", "batch_tally")
 #: Called where a packet may be encapsulated, which is seldom: not worth being there more than once.
 _APART = ("reference_decide_inner",)
@@ -52,17 +53,20 @@ _EVENTS = {
 }
 
 
-def source(readings: Readings | None = None) -> str:
+def source(readings: Readings | None = None, *, followed: bool = False) -> str:
     """Return the text of the twin; with `readings` it answers under these alone, and captures too.
 
-    Each function stands behind those that it calls.
+    If it is to be `followed`, it answers nothing, and says what was met on the way instead: all events are kept. Each
+    function stands behind those that it calls.
     """
-    entries = _ENTRIES if readings is None else _ENTRIES + _CAPTURE_ENTRIES
+    entries = _FOLLOWED_ENTRIES if followed else _ENTRIES if readings is None else _ENTRIES + _CAPTURE_ENTRIES
     functions = [function for module in _MODULES for function in _functions_of(module)]
     functions += [vars(reference)[name] for name in _SHARED]
     tuples: dict[str, type] = {}
     translated: dict[str, _Translator] = {}
     observed = frozenset(name for function in functions for name in _observed(function))
+    if followed:
+        observed |= _EVENTS
     for function in functions:
         translated[_name_of(function)] = _Translator(function, tuples, observed, readings)
     needed = _reached(translated, entries)

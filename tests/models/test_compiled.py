@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from array import array
+from itertools import accumulate
 from random import Random
 from typing import Any
 
 import pytest
 from vnethash.models import compiled, compiled_source
 from vnethash.models.batch import Setting
-from vnethash.models.reference import outcome
+from vnethash.models.reference import decide, enabled_tunnels, outcome
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import UsageError, VnethashError
 from vnethash.spec.outcome import Outcome
@@ -117,13 +118,13 @@ def test_it_runs_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) ->
     assert compiled.load.__wrapped__().compile_all() is None
 
 
-def interpreted(text: str) -> Any:
+def interpreted(text: str, entry: str = "batch") -> Any:
     """Return a generated module whose functions CPython runs, which takes no time to compile."""
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba.config, "DISABLE_JIT", True)
         exec(text, names)
-    return names["batch"]
+    return names[entry]
 
 
 def disagreements(text: str, readings: Readings, configuration: Configuration, frames: list[bytes]) -> int:
@@ -220,3 +221,23 @@ def test_without_numba_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(VnethashError, match="compiled twin needs numba") as caught:
         compiled._numpy.__wrapped__()
     assert "vnethash[fast]" in caught.value.hint
+
+
+def test_what_is_met_on_the_way_is_what_the_model_met() -> None:
+    text = compiled.followed_source()
+    follow = interpreted(text, "follow")
+    r = Random(61)
+    met: set[int] = set()
+    for _ in range(12):
+        readings, configuration = random_frames.any_readings(r), random_frames.any_configuration(r)
+        frames = [random_frames.any_frame(r) for _ in range(60)]
+        ends = list(accumulate(map(len, frames)))
+        starts = [0, *ends[:-1]]
+        rules, masks = [0] * len(frames), [0] * len(frames)
+        tunnels = enabled_tunnels(configuration)
+        follow(b"".join(frames), starts, ends, len(frames), configuration.hash_types, tunnels, readings, rules, masks)
+        for frame, rule, mask in zip(frames, rules, masks, strict=True):
+            chosen = decide(frame, len(frame), configuration.hash_types, tunnels, readings)
+            assert (rule, mask) == (chosen.rule, chosen.events), frame.hex()
+            met |= {bit for bit in range(64) if mask >> bit & 1}
+    assert len(met) > 40
