@@ -33,13 +33,15 @@ def list_(ledger: Path, status: str | None, target: str | None, as_json: bool) -
         if (status is None or entry.status == status) and (target is None or entry.target == target)
     ]
     opened.close()
+    if entries and not as_json:
+        click.echo(f"{'cause':40} {'status':10} {'kind':12} {'times':>9} {'executions':>11}  target and title")
     for entry in entries:
         if as_json:
             click.echo(json.dumps(entry.to_json()))
         else:
             click.echo(
-                f"{entry.id:40} {entry.status:10} {entry.kind:12} {entry.count:>9,}  {one_line(entry.target)}: "
-                f"{clip(one_line(entry.title), 90)}"
+                f"{entry.id:40} {entry.status:10} {entry.kind:12} {entry.count:>9,} {entry.executions:>11,}  "
+                f"{one_line(entry.target)}: {clip(one_line(entry.title), 90)}"
             )
     if not entries and not as_json:
         click.echo("no causes")
@@ -86,6 +88,7 @@ def export(causes: tuple[str, ...], output: Path, ledger: Path) -> int:
     from vnethash.conformance.suite import Case as SuiteCase  # noqa: PLC0415
     from vnethash.conformance.suite import Suite  # noqa: PLC0415
     from vnethash.conformance.vectors import export as export_vectors  # noqa: PLC0415
+    from vnethash.fuzz.device.export import steps  # noqa: PLC0415
     from vnethash.fuzz.export import capture, report, script  # noqa: PLC0415
     from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
 
@@ -98,7 +101,10 @@ def export(causes: tuple[str, ...], output: Path, ledger: Path) -> int:
         folder = output / entry.id
         folder.mkdir(exist_ok=True)
         (folder / "report.md").write_text(report(entry), encoding="utf-8")
-        (folder / "reproduce.py").write_text(script(entry), encoding="utf-8")
+        if entry.shown is None:
+            (folder / "reproduce.py").write_text(script(entry), encoding="utf-8")
+        else:
+            (folder / "steps.json").write_text(steps(entry, entry.shown), encoding="utf-8")
     alone = [entry for entry in entries if len(entry.witness.frames) == 1]
     cases = tuple(
         SuiteCase(f"{entry.id}: {entry.title}", entry.clauses, entry.witness.frame, entry.witness.configuration, number)

@@ -9,8 +9,10 @@ import click
 
 @click.command()
 @click.argument("targets", nargs=-1, required=True)
+@click.option("--suite", type=click.Choice(["packets", "control"]), default="packets", show_default=True,
+              help="Fuzz with frames, or devices with sequences of control commands, resets and packets.")  # fmt: skip
 @click.option("--time", "seconds", type=click.FloatRange(min=0.1), default=None, help="Seconds; 60 by default.")
-@click.option("--executions", type=click.IntRange(min=1), default=None, help="End after so many frames.")
+@click.option("--executions", type=click.IntRange(min=1), default=None, help="End after so many frames, or steps.")
 @click.option("--engine", default="builtin", show_default=True, help="builtin, atheris, or hypothesis.")
 @click.option("--seed", type=int, default=None, help="Of all chance; by default another one each time.")
 @click.option("--jobs", type=click.IntRange(min=1, max=256), default=1, show_default=True, help="Processes.")
@@ -24,8 +26,9 @@ import click
 @click.option("--minimise", is_flag=True, help="Remove corpus files that reach nothing of their own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 def fuzz(
-    targets: tuple[str, ...], seconds: float | None, executions: int | None, engine: str, seed: int | None, jobs: int,
-    ledger: Path, corpus: Path, seeds: str, report: Path | None, minimise: bool, as_json: bool,
+    targets: tuple[str, ...], suite: str, seconds: float | None, executions: int | None, engine: str,
+    seed: int | None, jobs: int, ledger: Path, corpus: Path, seeds: str, report: Path | None, minimise: bool,
+    as_json: bool,
 ) -> int:
     """Fuzz TARGET... against the model and report causes: each once, reduced, with a witness to replay.
 
@@ -35,6 +38,7 @@ def fuzz(
     from vnethash.fuzz.case import Case  # noqa: PLC0415 - --help must be fast
     from vnethash.fuzz.session import Plan, run_session  # noqa: PLC0415
     from vnethash.spec.errors import UsageError  # noqa: PLC0415
+    from vnethash.targets.devices import is_device, open_device  # noqa: PLC0415
     from vnethash.targets.registry import check_name, open_target  # noqa: PLC0415
 
     for name in targets:
@@ -43,7 +47,14 @@ def fuzz(
         raise UsageError("a target is named twice")
     if seconds is None and executions is None:
         seconds = 60.0
-    plan = Plan(targets, seconds, executions, engine, seed, jobs, ledger, corpus, report, minimise)
+    control = suite == "control"
+    plan = Plan(targets, seconds, executions, engine, seed, jobs, ledger, corpus, report, minimise, control)
+    if control:
+        for name in targets:
+            if not is_device(name):
+                hint = "--suite control is for qemu and model:DIALECT"
+                raise UsageError(f"{name}: takes no control commands", hint=hint)
+        return run_session(plan, open_device, as_json=as_json)
     more: tuple[Case, ...] = ()
     if seeds == "suite":
         from vnethash.conformance.suite import load_suite  # noqa: PLC0415

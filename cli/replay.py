@@ -25,6 +25,7 @@ def replay(words: tuple[str, ...], target: str | None, route: str, ledger: Path 
     from vnethash.conformance.replay import replay as run_replay  # noqa: PLC0415
     from vnethash.conformance.report import JOURNAL, read_report, resume_hint  # noqa: PLC0415
     from vnethash.conformance.wording import all_allowed_words, outcome_words, step_lines  # noqa: PLC0415
+    from vnethash.models.summarize import summarize  # noqa: PLC0415
     from vnethash.targets.devices import open_device  # noqa: PLC0415
     from vnethash.targets.registry import open_target, with_routes  # noqa: PLC0415
 
@@ -53,6 +54,7 @@ def replay(words: tuple[str, ...], target: str | None, route: str, ledger: Path 
             json.dumps(
                 {
                     "finding": finding.id, "verdict": answer.verdict, "words": answer.words,
+                    "before": finding.witness.before,
                     "frame": finding.witness.frame,
                     "steps": step_lines(answer.steps),
                     "observed": None if answer.observed is None else {
@@ -69,6 +71,8 @@ def replay(words: tuple[str, ...], target: str | None, route: str, ledger: Path 
                 click.echo(f"  {label if not number else '':<8} {line}")
         click.echo(f"{answer.verdict}: {answer.words}")
         return answer.exit_code
+    for ahead in finding.witness.before:
+        click.echo(f"  before   {ahead}  ({summarize(bytes.fromhex(ahead))})")
     click.echo(f"  frame    {finding.witness.frame}  ({finding.witness.summary})")
     click.echo(f"  allowed  {all_allowed_words(finding.witness.expected)}")
     click.echo(f"  then     {outcome_words(finding.witness.observed)}")
@@ -82,21 +86,35 @@ def _from_ledger(path: Path, name: str, target: str | None, *, as_json: bool) ->
     from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
     from vnethash.fuzz.live import observed_words  # noqa: PLC0415
     from vnethash.fuzz.replay import replay_entry  # noqa: PLC0415
+    from vnethash.targets.devices import open_device  # noqa: PLC0415
     from vnethash.targets.registry import open_target  # noqa: PLC0415
 
     ledger = Ledger(path, create=False, write=False)
     entry = ledger.find(name)
     ledger.close()
-    answer = replay_entry(entry, open_target, target)
+    if entry.shown is None:
+        answer = replay_entry(entry, open_target, target)
+    else:
+        from vnethash.fuzz.device.replay import replay_steps  # noqa: PLC0415
+
+        answer = replay_steps(entry, entry.shown, open_device, target)
     verdict = ("fixed", "still there", "cannot be replayed")[answer.code]
     if as_json:
         observed = None if answer.observed is None else answer.observed._asdict()
-        click.echo(json.dumps({"finding": entry.id, "verdict": verdict, "words": answer.words, "observed": observed}))
+        fields = {"finding": entry.id, "verdict": verdict, "words": answer.words, "observed": observed}
+        if answer.shown is not None:
+            fields = {**fields, **answer.shown.to_json()}
+        click.echo(json.dumps(fields))
         return answer.code
     click.echo(f"{entry.id}: {entry.title} [{', '.join(entry.clauses)}]")
+    if entry.shown is not None:
+        for label, steps in (("then", entry.shown), ("now", answer.shown)):
+            for number, line in enumerate(steps.lines() if steps else ["nothing"]):
+                click.echo(f"  {label if not number else '':<8} {line}")
     for frame in entry.witness.frames:
         click.echo(f"  frame    {frame.hex()}")
-    click.echo(f"  then     {observed_words(entry.observed)}")
-    click.echo(f"  now      {observed_words(answer.observed)}")
+    if entry.shown is None:
+        click.echo(f"  then     {observed_words(entry.observed)}")
+        click.echo(f"  now      {observed_words(answer.observed)}")
     click.echo(f"{verdict}: {answer.words}")
     return answer.code

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from vnethash.fuzz.case import Case, decode, encode
 from vnethash.spec.errors import UsageError
@@ -24,16 +24,30 @@ _LARGEST = 1 << 18
 _AGAIN = 64
 
 
-class Corpus:
-    """Cases that reached something new, in the order in which they came; `folder` None keeps them in memory only."""
+class Named(Protocol):
+    """A case of some sort."""
+
+    @property
+    def name(self) -> str:
+        """A digest of its bytes."""
+
+
+CaseT = TypeVar("CaseT", bound=Named)
+
+
+class AnyCorpus(Generic[CaseT]):
+    """Cases that reached something new, in the order in which they came; `folder` None keeps them in memory only.
+
+    What a case is in bytes is for those that are made of it: `decode` and `encode`.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """Make the folder, and remove what killed processes left half written; raises UsageError."""
         self.folder = folder
-        self.cases: list[Case] = []
+        self.cases: list[CaseT] = []
         self.problems: list[str] = []
         self._names: set[str] = set()
-        self._unwritten: dict[str, Case] = {}
+        self._unwritten: dict[str, CaseT] = {}
         self._damaged: set[str] = set()
         if folder is not None:
             try:
@@ -47,7 +61,15 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.cases)
 
-    def saved(self) -> Iterator[Case]:
+    def decode(self, data: bytes) -> CaseT:
+        """Return the case that any bytes stand for."""
+        raise NotImplementedError
+
+    def encode(self, case: CaseT) -> bytes:
+        """Return the bytes of a case."""
+        raise NotImplementedError
+
+    def saved(self) -> Iterator[CaseT]:
         """Yield the cases in the folder, the shortest first; files that cannot be used become one problem."""
         if self.folder is None:
             return
@@ -65,8 +87,8 @@ class Corpus:
             except OSError:
                 unreadable.append(name)
                 continue
-            case = decode(data)
-            if case.name != name or encode(case) != data:
+            case = self.decode(data)
+            if case.name != name or self.encode(case) != data:
                 damaged.append(name)
                 continue
             yield case
@@ -76,7 +98,7 @@ class Corpus:
                 count = f"{len(names)} {words} file{'s were' if len(names) > 1 else ' was'} not used"
                 self.problems.append(f"corpus {self.folder}: {count}, {names[0]}{' ...' if names[1:] else ''}")
 
-    def add(self, case: Case) -> bool:
+    def add(self, case: CaseT) -> bool:
         """Keep a case; False if it is there already."""
         name = case.name
         if name in self._names:
@@ -96,7 +118,7 @@ class Corpus:
             return 0
         for name, case in list(self._unwritten.items()):
             try:
-                self._write(self.folder / name, encode(case))
+                self._write(self.folder / name, self.encode(case))
             except OSError as error:
                 words = f"corpus {self.folder}: {error.strerror}; what is new stays in memory"
                 if words not in self.problems:
@@ -118,7 +140,7 @@ class Corpus:
             raise
         self._damaged.discard(path.name)
 
-    def remove(self, cases: Iterable[Case]) -> int:
+    def remove(self, cases: Iterable[CaseT]) -> int:
         """Remove the files of cases; return how many went."""
         gone = 0
         for case in cases:
@@ -127,6 +149,18 @@ class Corpus:
                     (self.folder / case.name).unlink()
                     gone += 1
         return gone
+
+
+class Corpus(AnyCorpus[Case]):
+    """Cases with frames."""
+
+    def decode(self, data: bytes) -> Case:
+        """Return the case that any bytes stand for."""
+        return decode(data)
+
+    def encode(self, case: Case) -> bytes:
+        """Return the bytes of a case."""
+        return encode(case)
 
 
 def _files(folder: Path) -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from vnethash.fuzz.device import export as control
 from vnethash.fuzz.live import observed_words
 from vnethash.models.allowed import expectation
 from vnethash.models.summarize import summarize
@@ -38,9 +39,10 @@ def capture(entries: Sequence[Entry]) -> bytes:
             writer.linktype = 1
             writer.write_header(None)
             for entry in entries:
-                for frame in entry.witness.frames:
+                frames = entry.witness.frames if entry.shown is None else control.frames(entry.shown)
+                for place, frame in enumerate(frames, 1):
                     packet = _Commented(frame)
-                    last = frame is entry.witness.frames[-1]
+                    last = place == len(frames)
                     text = comment(entry) if last else f"{entry.id}: comes before the witness"
                     packet.comments = [text.encode("utf-8", "replace")]
                     packet.sniffed_on = one_line(entry.target)
@@ -51,6 +53,8 @@ def capture(entries: Sequence[Entry]) -> bytes:
 
 def comment(entry: Entry) -> str:
     """Return what a packet says about itself."""
+    if entry.shown is not None:
+        return control.comment(entry, entry.shown)
     return "\n".join(clip(one_line(line), 600) for line in (
         f"{entry.id} {entry.kind} at {entry.target}: {entry.title}", f"effect: {entry.effect}",
         f"clauses: {', '.join(entry.clauses) or 'none'}", f"observed: {observed_words(entry.observed)}",
@@ -81,6 +85,8 @@ def configuration_words(entry: Entry) -> str:
 
 def report(entry: Entry) -> str:
     """Return the text of a bug report, in Markdown."""
+    if entry.shown is not None:
+        return control.report(entry, entry.shown)
     frames = "\n\n".join(
         f"    {frame.hex()}\n\n({summarize(frame)}, {len(frame)} bytes)" for frame in entry.witness.frames
     )
@@ -94,7 +100,7 @@ def report(entry: Entry) -> str:
 
 Target: `{one_line(entry.target)}`{f" {one_line(entry.version)}" if entry.version else ""}. Cause `{entry.id}`
 ({entry.kind}), clauses {', '.join(entry.clauses) or 'none'} of virtio's packet hashing; found by {entry.tool}, engine
-{entry.engine}, seed {entry.seed}, seen {entry.count:,} times.
+{entry.engine}, seed {entry.seed}, first after {entry.executions:,} executions, seen {entry.count:,} times.
 
 ## What happens
 
@@ -165,7 +171,7 @@ sys.exit(0 if ok else 1)
 
 
 def script(entry: Entry) -> str:
-    """Return a program that shows the cause on any adapter, without vnethash."""
+    """Return a program that shows the cause on any adapter, without vnethash; not for a sequence of steps."""
     found = expectation(entry.witness.frame, entry.witness.configuration)
     allowed = [
         [one.report, None if one.value < 0 else one.value, None if one.queue < 0 else one.queue]

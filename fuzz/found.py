@@ -9,6 +9,7 @@ from vnethash.fuzz.signature import covers
 
 if TYPE_CHECKING:
     from vnethash.fuzz.case import Case
+    from vnethash.fuzz.device.shown import Shown
     from vnethash.fuzz.signature import Features, Signature
     from vnethash.spec.outcome import Observation
 
@@ -24,6 +25,9 @@ class Found:
         question: the id of the question, for a cause that is a reading.
         count: disagreements with this cause.
         also: conditions of witnesses that are one step of reduction away from this one.
+        executions: how many the campaign had made when it was first seen.
+        narrow: usual frames met its condition and did not show it, so that only cases just like it are taken for it.
+        shown: the sequence of steps in place of frames, for a cause that one shows.
     """
 
     target: str
@@ -38,9 +42,14 @@ class Found:
     reading: str = ""
     count: int = 1
     also: tuple[Features, ...] = ()
+    executions: int = 0
+    narrow: bool = False
+    shown: Shown | None = None
 
     def covers(self, features: Features) -> bool:
         """Say whether a case with these features meets the condition, or one that turned out to be the same cause."""
+        if self.narrow:
+            return features == self.signature.features
         return covers(self.signature.features, features) or any(covers(each, features) for each in self.also)
 
     @property
@@ -52,7 +61,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Exemplar:
-    """A case that shows a constraint, and what was observed."""
+    """A case that shows a constraint, what was observed, and behind how many executions."""
 
     case: Case
     observed: Observation
+    executions: int = 0

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkProcess
 
-    from vnethash.fuzz.campaign import Campaign
     from vnethash.fuzz.found import Found
     from vnethash.fuzz.live import Show
+    from vnethash.fuzz.run import Run
 
 _PR_SET_PDEATHSIG = 1
 #: What this process sends to the others for "end in order".
@@ -58,7 +58,7 @@ class Relay:
         """Tell a cause."""
         self.tell("cause", found, what)
 
-    def progress(self, campaign: Campaign) -> None:
+    def progress(self, campaign: Run[Any, Any, Any]) -> None:
         """Tell how it stands."""
         self.show(state(campaign))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vnethash.fuzz.case import Case
+from vnethash.fuzz.device.shown import shown_from_json
 from vnethash.fuzz.ledger_file import Transaction, connect, damaged, problem, rows_of
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import UsageError, VnethashError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from vnethash.fuzz.device.shown import Shown
     from vnethash.fuzz.found import Found
 
 STATUSES = ("open", "intended", "fixed", "question", "withdrawn")
@@ -45,7 +47,10 @@ _WRONG = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Vneth
 
 @dataclass(frozen=True)
 class Entry:
-    """One cause as the ledger has it; `witness` is the last, with what was observed then."""
+    """One cause as the ledger has it; `witness` is the last, with what was observed then.
+
+    What a sequence of steps shows is `shown`; there are no frames in `witness` then, and nothing is `observed`.
+    """
 
     id: str
     target: str
@@ -69,12 +74,15 @@ class Entry:
     executions: int
     witness: Case
     observed: Observation | None
+    shown: Shown | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that `findings --json` prints."""
-        names = [name for name in self.__dataclass_fields__ if name not in {"witness", "observed"}]
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        if self.shown is not None:
+            return {**fields, "witness": self.shown.to_json()}
         return {
-            **{name: getattr(self, name) for name in names},
+            **fields,
             "witness": {
                 "config": self.witness.configuration.to_json(), "frames": [frame.hex() for frame in self.witness.frames]
             },
@@ -90,6 +98,10 @@ class Circumstances:
     tool: str
     engine: str
     seed: int
+
+
+#: What of an entry is in the table of causes.
+_FIELDS = tuple(name for name in Entry.__dataclass_fields__ if name not in {"witness", "observed", "shown"})
 
 
 class Ledger:
@@ -128,7 +140,7 @@ class Ledger:
                             under.version, under.tool, under.engine, under.seed, executions,
                         ),
                     )  # fmt: skip
-                    self._witness(found.id, found.case, found.observed)
+                    self._witness(found.id, found.case, found.observed, found.shown)
                     return "new"
                 back = old[0] in {"fixed", "withdrawn"}
                 self._base.execute(
@@ -137,17 +149,18 @@ class Ledger:
                     (now, under.version, "open" if back else old[0], old[0] == "fixed", found.id),
                 )
                 if back:
-                    self._witness(found.id, found.case, found.observed)
+                    self._witness(found.id, found.case, found.observed, found.shown)
                 return "regression" if old[0] == "fixed" else "known"
         except sqlite3.Error as error:
             raise problem(self.path, error) from None
 
-    def _witness(self, cause: str, case: Case, observed: Observation | None) -> None:
+    def _witness(self, cause: str, case: Case, observed: Observation | None, shown: Shown | None) -> None:
+        """Enter a witness; a sequence of steps stands in the place of the configuration."""
+        configuration = case.configuration.to_json() if shown is None else shown.to_json()
         self._base.execute(
             "INSERT OR IGNORE INTO witnesses VALUES (?, ?, ?, ?)",
             (
-                cause, json.dumps(case.configuration.to_json(), sort_keys=True),
-                json.dumps([frame.hex() for frame in case.frames]),
+                cause, json.dumps(configuration, sort_keys=True), json.dumps([frame.hex() for frame in case.frames]),
                 json.dumps(None if observed is None else observed._asdict()),
             ),
         )  # fmt: skip
@@ -271,10 +284,9 @@ class Ledger:
             count, regressions = mine or (0, 0)
         new = self._base.execute("SELECT 1 FROM causes WHERE id = ?", (entry.id,)).fetchone() is None
         if new:
-            names = [name for name in Entry.__dataclass_fields__ if name not in {"witness", "observed"}]
-            values = [json.dumps(entry.clauses) if name == "clauses" else getattr(entry, name) for name in names]
-            marks = ", ".join("?" * len(names))
-            self._base.execute(f"INSERT INTO causes ({', '.join(names)}) VALUES ({marks})", tuple(values))  # noqa: S608
+            values = [json.dumps(entry.clauses) if name == "clauses" else getattr(entry, name) for name in _FIELDS]
+            marks = ", ".join("?" * len(_FIELDS))
+            self._base.execute(f"INSERT INTO causes ({', '.join(_FIELDS)}) VALUES ({marks})", tuple(values))  # noqa: S608
         else:
             self._base.execute(
                 "UPDATE causes SET count = count + ?, first_seen = min(first_seen, ?), last_seen = max(last_seen, ?),"
@@ -285,7 +297,7 @@ class Ledger:
                 ),
             )  # fmt: skip
         if new:
-            self._witness(entry.id, entry.witness, entry.observed)
+            self._witness(entry.id, entry.witness, entry.observed, entry.shown)
         if other not in {"", self.identity}:
             self._base.execute(
                 "INSERT OR REPLACE INTO merged VALUES (?, ?, ?, ?)", (other, entry.id, entry.count, entry.regressions)
@@ -326,7 +338,7 @@ def salvaged(path: Path) -> list[Entry]:
 
 def _entry(row: sqlite3.Row) -> Entry:
     """Return a row as an entry; raises ValueError, TypeError or FormatError for what no campaign wrote."""
-    fields = {name: row[name] for name in Entry.__dataclass_fields__ if name not in {"witness", "observed", "clauses"}}
+    fields = {name: row[name] for name in _FIELDS if name != "clauses"}
     if row["config"] is None:
         raise ValueError("it has no witness")
     for name, value in fields.items():
@@ -336,13 +348,17 @@ def _entry(row: sqlite3.Row) -> Entry:
         raise ValueError("its id is not one of ours")
     if row["status"] not in STATUSES:
         raise ValueError(f"no status {row['status']!r}")
-    configuration = Configuration.from_json(json.loads(row["config"]), where="its witness")
-    frames = tuple(bytes.fromhex(frame) for frame in json.loads(row["frames"]))
-    if not frames:
-        raise ValueError("its witness has no frames")
     clauses = tuple(json.loads(row["clauses"]))
     if not all(isinstance(clause, str) for clause in clauses):
         raise TypeError("its clauses are no text")
+    witness = json.loads(row["config"])
+    if isinstance(witness, dict) and "steps" in witness:
+        shown = shown_from_json(witness, where="its witness")
+        return Entry(**fields, clauses=clauses, witness=Case(Configuration(), ()), observed=None, shown=shown)
+    configuration = Configuration.from_json(witness, where="its witness")
+    frames = tuple(bytes.fromhex(frame) for frame in json.loads(row["frames"]))
+    if not frames:
+        raise ValueError("its witness has no frames")
     return Entry(
         **fields, clauses=clauses, witness=Case(configuration, frames), observed=_observed(json.loads(row["observed"]))
     )

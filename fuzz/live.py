@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vnethash.fuzz.campaign import Campaign
     from vnethash.fuzz.found import Found
+    from vnethash.fuzz.run import Run
     from vnethash.spec.outcome import Observation
 
 #: Seconds between lines of progress where standard error is no terminal.
@@ -37,7 +37,7 @@ def observed_words(observed: Observation | None) -> str:
     return " ".join(parts) or "not hashed"
 
 
-def state(campaign: Campaign) -> dict[str, Any]:
+def state(campaign: Run[Any, Any, Any]) -> dict[str, Any]:
     """Return how a campaign stands."""
     totals, seconds = campaign.totals, campaign.seconds()
     return {
@@ -87,9 +87,15 @@ def together(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def unwritten_words(found: Found) -> str:
     """Return a cause that is in no ledger, as JSON with all that shows it."""
     return json.dumps({
-        "id": found.id, "target": found.target, "kind": found.kind, "title": found.title,
-        "config": found.case.configuration.to_json(), "frames": [frame.hex() for frame in found.case.frames],
+        "id": found.id, "target": found.target, "kind": found.kind, "title": found.title, **_witness(found),
     })  # fmt: skip
+
+
+def _witness(found: Found) -> dict[str, Any]:
+    """Return what shows a cause: configuration and frames, or the steps of a sequence."""
+    if found.shown is not None:
+        return found.shown.to_json()
+    return {"config": found.case.configuration.to_json(), "frames": [frame.hex() for frame in found.case.frames]}
 
 
 class Show(Protocol):
@@ -137,7 +143,12 @@ class Lines:
         if what == "known":
             return
         print(f"{what:10}  {found.id}  {found.kind}: {one_line(found.title)}")
-        if what != "withdrawn":
+        if what != "withdrawn" and found.shown is not None:
+            condition = "" if found.question else f"; shows with {clip(found.signature.words(), 200)}"
+            print(f"            {found.target}: {one_line(found.words)}{condition} [{', '.join(found.clauses)}]")
+            for line in found.shown.lines():
+                print(f"              {clip(one_line(line), 180)}")
+        elif what != "withdrawn":
             frames = " then ".join(f"{summarize(frame)}, {len(frame)} bytes" for frame in found.case.frames)
             condition = "" if found.question else f"; shows with {clip(found.signature.words(), 200)}"
             print(f"            {found.target}: {one_line(found.words)}{condition}")
@@ -203,8 +214,7 @@ class JsonLines:
         """Tell a cause."""
         self._line(
             event="cause", what=what, id=found.id, target=found.target, kind=found.kind, title=found.title,
-            effect=found.words, clauses=list(found.clauses), condition=found.signature.words(),
-            frames=[frame.hex() for frame in found.case.frames], config=found.case.configuration.to_json(),
+            effect=found.words, clauses=list(found.clauses), condition=found.signature.words(), **_witness(found),
         )  # fmt: skip
 
     def show(self, at: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vnethash.fuzz.ledger import Ledger
+    from vnethash.fuzz.ledger import Entry, Ledger
 
 _WIDTH, _HEIGHT = 640, 180
 
@@ -42,7 +42,7 @@ def render(ledger: Ledger) -> str:
     """Return the page; everything that comes from a target or a file goes through autoescape."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(line=one_line, plain=plain, summary=summarize, observed=observed_words,
-                               allowed=allowed_words, configuration=configuration_words)  # fmt: skip
+                               allowed=allowed_words, configuration=configuration_words, steps=_steps)  # fmt: skip
     text = (resources.files("vnethash.fuzz") / "templates" / "campaign.html.j2").read_text(encoding="utf-8")
     points = ledger.curves()
     curves = [
@@ -52,6 +52,11 @@ def render(ledger: Ledger) -> str:
     return environment.from_string(text).render(
         entries=ledger.entries(), runs=ledger.runs(), curves=curves, width=_WIDTH, height=_HEIGHT
     ) + "\n"
+
+
+def _steps(entry: Entry) -> list[tuple[str, list[str]]]:
+    """Return the steps of a sequence with what each showed, and what is allowed for it."""
+    return [] if entry.shown is None else list(zip(entry.shown.lines(), entry.shown.allowed(), strict=True))
 
 
 def _curve(title: str, values: Sequence[tuple[float, int]]) -> Curve:

@@ -14,6 +14,7 @@ from vnethash.spec.outcome import Observation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vnethash.fuzz.device.shown import Shown
     from vnethash.fuzz.ledger import Entry
     from vnethash.targets.base import Target
 
@@ -22,11 +23,12 @@ FIXED, STILL, CANNOT = 0, 1, 2
 
 @dataclass(frozen=True)
 class Replayed:
-    """What came of it; `code` is 0 fixed, 1 still there, 2 cannot be replayed."""
+    """What came of it; `code` is 0 fixed, 1 still there, 2 cannot be replayed; `shown` is for sequences of steps."""
 
     code: int
     words: str
     observed: Observation | None = None
+    shown: Shown | None = None
 
 
 def replay_entry(entry: Entry, opener: Callable[[str], Target], target: str | None = None) -> Replayed:

@@ -7,14 +7,14 @@ An engine is a function `run(campaign)` that returns when `campaign.over()`. It 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vnethash.spec.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vnethash.fuzz.campaign import Campaign
+    from vnethash.fuzz.run import Run
 
 #: Name -> (module, what it is).
 ENGINES = {
@@ -24,10 +24,14 @@ ENGINES = {
 }
 
 
-def load_engine(name: str) -> Callable[[Campaign], None]:
-    """Return an engine; raises UsageError for a name that is none, VnethashError where what it needs is missing."""
+def load_engine(name: str, *, control: bool = False) -> Callable[[Run[Any, Any, Any]], None]:
+    """Return an engine for frames, or for sequences of steps if `control`.
+
+    Raises UsageError for a name that is none, VnethashError where what it needs is missing.
+    """
     if name not in ENGINES:
         raise UsageError(f"no engine {name!r}", hint=f"there are {', '.join(ENGINES)}")
-    module = importlib.import_module(f"vnethash.fuzz.engines.{ENGINES[name][0]}")
-    run: Callable[[Campaign], None] = module.run
+    package = "vnethash.fuzz.device.engines" if control else "vnethash.fuzz.engines"
+    module = importlib.import_module(f"{package}.{ENGINES[name][0]}")
+    run: Callable[[Run[Any, Any, Any]], None] = module.run
     return run

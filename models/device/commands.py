@@ -114,7 +114,8 @@ def _pairs(state: State, data: bytes, traits: Traits, readings: DeviceReadings) 
     if state.vague:
         return _take(state, "MQ-3")
     after = state._replace(steering=Steering.AUTOMATIC, pairs=pairs)
-    if state.configured and state.has(HASH_REPORT):
+    if state.configured:
+        # Without HASH_REPORT there are no reports to stop; but what was given may outlive a reset.
         stopped = r.PairsAfterRss.STOPPED
         reading = readings.pairs_after_rss if state.has(RSS) else readings.pairs_after_hash_config
         if reading == stopped:  # of both

@@ -43,6 +43,8 @@ def first_fault(steps: Sequence[Step], seen: Sequence[Seen], transitions: Sequen
         fault = wrong(transition.answer, shown, step.frame if isinstance(step, Packet) else b"")
         if fault:
             clause = fault.kind if isinstance(transition.answer, Bounds) else transition.clause_of(fault.kind)
+            if fault.kind == "ack":
+                clause = "CVQ-2"  # whatever the command
             return FirstFault(number, clause, fault)
     return None
 

@@ -55,9 +55,7 @@ _COMMANDS = {
 def step_words(step: Step) -> str:
     """Return a step in words."""
     if isinstance(step, Negotiate):
-        names = [one.name for one in Feature if step.features >> one & 1]
-        names += ["MRG_RXBUF"] if step.features & s.MRG_RXBUF else []
-        return f"negotiate {', '.join(names) or 'nothing about hashing'}"
+        return f"negotiate {feature_names(step.features)}"
     if isinstance(step, Reset):
         return "reset"
     if isinstance(step, Space):
@@ -65,8 +63,20 @@ def step_words(step: Step) -> str:
     if isinstance(step, Packet):
         before = f", behind a header {step.header.hex()}" if any(step.header) else ""
         return f"packet {summarize(step.frame)}{before}"
-    name = _COMMANDS.get((step.class_, step.command), f"command {step.command} of class {step.class_}")
+    name = command_name(step.class_, step.command)
     return f"{name} {_data_words(name, step.data)}".rstrip()
+
+
+def feature_names(features: int) -> str:
+    """Return the names of features, as far as they have to do with received packets."""
+    names = [one.name for one in Feature if features >> one & 1]
+    names += ["MRG_RXBUF"] if features & s.MRG_RXBUF else []
+    return ", ".join(names) or "nothing about hashing"
+
+
+def command_name(class_: int, command: int) -> str:
+    """Return the name of a control command, or its numbers."""
+    return _COMMANDS.get((class_, command), f"command {command} of class {class_}")
 
 
 def _data_words(name: str, data: bytes) -> str:

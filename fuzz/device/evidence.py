@@ -1,0 +1,274 @@
+"""What a device showed that some readings explain: its profile, and the causes that are readings or mix them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnethash.fuzz.case import Case
+from vnethash.fuzz.device.case import legal
+from vnethash.fuzz.device.found import ControlFound
+from vnethash.fuzz.device.reducer import FEW_ATTEMPTS, MOST_ATTEMPTS, reduce
+from vnethash.fuzz.device.shown import shown
+from vnethash.fuzz.device.signature import Steps
+from vnethash.models.causes import alternatives, mixed_cause
+from vnethash.models.device.state import CTRL_VQ, HASH_REPORT, RSS, Negotiate
+from vnethash.models.symbolic.profile import cost, find_profile, satisfied
+from vnethash.spec.configuration import Configuration
+from vnethash.spec.questions import all_by_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from vnethash.fuzz.device.examiner import ControlExaminer
+    from vnethash.fuzz.device.subject import Played
+    from vnethash.models.device.state import Step
+    from vnethash.models.symbolic.profile import Constraint, Profile
+    from vnethash.spec.questions import Question
+
+#: Answers that the profile rests on.
+MOST_EVIDENCE = 1000
+#: Mixtures of readings that are looked into.
+_MOST_MIXED = 12
+#: Readings that explain whatever is shown.
+_LOOSE = frozenset({"unspecified", "own", "any-queue"})
+#: Features that are tried, for whether they leave no other reading; and answers for which they are.
+_FEATURES = ((CTRL_VQ, HASH_REPORT), (CTRL_VQ, RSS), (CTRL_VQ, RSS, HASH_REPORT))
+_SHARPENED = 4
+_NOTHING = Case(Configuration(), ())
+
+
+class Evidence:
+    """Answers by what would explain them, the shortest of each, and the profile that follows."""
+
+    def __init__(self, examiner: ControlExaminer) -> None:
+        self.exemplars: dict[Constraint, Played] = {}
+        self.profile: Profile | None = None
+        self._examiner = examiner
+        self._subject = examiner.subject
+        self._settled = -1
+
+    def agree(self, constraint: Constraint, played: Played) -> None:
+        """Take in an answer that is as filtered: it may rule readings out."""
+        if len(self.exemplars) < MOST_EVIDENCE // 2:
+            self.exemplars.setdefault(constraint, played)
+
+    def differ(self, constraint: Constraint, played: Played) -> None:
+        """Take in an answer that the readings do not explain, and repair them if they can be."""
+        if constraint in self.exemplars or len(self.exemplars) >= MOST_EVIDENCE:
+            return
+        self.exemplars[constraint] = played
+        now = self._subject.readings
+        best: tuple[int, int, int] | None = None
+        chosen: dict[str, int] = {}
+        for order, when in enumerate(sorted(constraint, key=_in_order)):
+            changed = dict(now)
+            for name, numbers in when:
+                if changed[name] not in numbers:
+                    changed[name] = min(numbers, key=lambda number: cost(name, number))
+            price = self._violations(changed), _price(changed), order
+            if best is None or price < best:
+                best, chosen = price, changed
+        if best is not None and best < (self._violations(now), _price(now), 0):
+            self._subject.adopt(chosen)
+
+    def forget(self, tainted: Callable[[tuple[Step, ...]], bool]) -> None:
+        """Take out what a cause explains."""
+        for constraint, played in list(self.exemplars.items()):
+            if tainted(played.steps):
+                del self.exemplars[constraint]
+
+    def _violations(self, readings: Mapping[str, int]) -> int:
+        return sum(not satisfied(constraint, readings) for constraint in self.exemplars)
+
+    def settle(self) -> None:
+        """Find the profile again if there is more evidence."""
+        if len(self.exemplars) != self._settled:
+            self._settled = len(self.exemplars)
+            self.profile = find_profile(sorted(self.exemplars, key=_order))
+            self._subject.adopt(self.profile.readings)
+
+    def conclude(self) -> list[ControlFound]:
+        """Enter what the profile does not explain, then the readings that it has; return those causes."""
+        for _ in range(_MOST_MIXED):
+            self.settle()
+            # A mixture is one cause; what it explains must not speak for readings as well.
+            if not self._mixed():
+                break
+        self.settle()
+        assert self.profile is not None
+        found = []
+        for name, question in all_by_field().items():
+            number = self.profile.readings.get(name, 0)
+            if number and 0 not in self.profile.possible.get(name, frozenset({0})):
+                one = self._reading(self.profile, question, number)
+                if one is not None:
+                    found.append(one)
+                    self._examiner.enter(one)
+        return found
+
+    def _reading(self, profile: Profile, question: Question, number: int) -> ControlFound | None:
+        examiner = self._examiner
+        standing = question.readings[number].standing
+        showing = [
+            played for constraint, played in self.exemplars.items()
+            if constraint in profile.satisfied and self._shows(played, profile, question, number)
+        ]
+        definite = [played for played in showing if not self._allowed(played)] if standing == "defect" else []
+        kind = "reading" if standing != "defect" else "defect" if definite else "inconsistent"
+        if not showing:
+            return None
+        if standing == "defect" and not definite:
+            definite = self._sharpened(showing, lambda played: self._shows(played, profile, question, number))
+            kind = "defect" if definite else kind
+        also = self._also(profile, question, number)
+        signature = Steps("reading", question.id, ((question.field, -1 if also else number),))
+        already = next((cause for cause in examiner.causes.values() if cause.signature == signature), None)
+        if already is not None and already.kind == kind:
+            already.count = max(already.count, len(showing))
+            return already
+        only = {**dict.fromkeys(all_by_field(), 0), question.field: number}
+
+        def needs_others(played: Played) -> bool:
+            return self._subject.fault(played, only) is not None
+
+        best = min(
+            definite or showing, key=lambda played: (needs_others(played), len(played.steps), len(repr(played.steps)))
+        )
+        alone = not needs_others(best)
+
+        def still(again: Played | None) -> bool:
+            if again is None or again.error or len(again.seen) != len(again.steps):
+                return False
+            if alone and needs_others(again):
+                return False
+            return self._shows(again, profile, question, number) and (not definite or not self._allowed(again))
+
+        witness = self._reduced(best, still)
+        first = self._subject.fault(witness, dict.fromkeys(all_by_field(), 0))
+        words = f"at step {first.step + 1}: {first.fault.words}" if first else question.readings[number].words
+        numbers = (number, *also)
+        return ControlFound(
+            self._subject.name, kind, "; or ".join(question.readings[one].words for one in numbers), question.clauses,
+            signature, _NOTHING, None, words, question.id, " or ".join(question.readings[one].name for one in numbers),
+            len(showing), shown=shown(witness.steps, witness.seen, self._subject.traits),
+        )
+
+    @staticmethod
+    def _also(profile: Profile, question: Question, number: int) -> tuple[int, ...]:
+        """Return the readings of a question that explain the evidence as well, but for those that explain anything."""
+        return tuple(
+            other for other in sorted(profile.possible.get(question.field, frozenset()))
+            if other != number and question.readings[other].name not in _LOOSE
+            and question.readings[other].standing != "defect"
+        )
+
+    def _sharpened(self, showing: list[Played], shows: Callable[[Played], bool]) -> list[Played]:
+        """Return an answer that no supported reading explains, if other features lead from one that shows to one."""
+        examiner = self._examiner
+        for played in sorted(showing, key=lambda each: len(each.steps))[:_SHARPENED]:
+            for bits in _FEATURES:
+                steps = legal([
+                    Negotiate(one.features & ~sum(_FEATURES[-1]) | sum(bits)) if isinstance(one, Negotiate) and last
+                    else one for one, last in _with_last(played.steps)
+                ], self._subject.traits.offered)  # fmt: skip
+                again = examiner.observe(steps, fresh=True) if steps else None
+                if again is not None and not again.error and shows(again) and not self._allowed(again):
+                    return [again]
+        return []
+
+    def _shows(self, played: Played, profile: Profile, question: Question, number: int) -> bool:
+        """Say whether answers follow under the profile, under no alternative to its reading, and not literally."""
+        readings = {**dict.fromkeys(all_by_field(), 0), **profile.readings}
+        fault = self._subject.fault
+        if fault(played, readings) is not None or fault(played, dict.fromkeys(readings, 0)) is None:
+            return False
+        return all(
+            fault(played, {**readings, question.field: other}) is not None
+            for other in alternatives(question, number) if other != number
+        )
+
+    def _allowed(self, played: Played) -> bool:
+        """Say whether some supported readings explain what was shown."""
+        found = self._examiner.explain(played, defects=False)
+        return found.constraint != frozenset() or not found.complete
+
+    def _reduced(self, played: Played, still: Callable[[Played | None], bool]) -> Played:
+        """Return the smallest that a device shows which was started anew."""
+        examiner, traits = self._examiner, self._subject.traits
+
+        def holds(steps: tuple[Step, ...], *, fresh: bool) -> bool:
+            return not examiner.late() and still(examiner.observe(steps, fresh=fresh))
+
+        for fresh, most in ((False, MOST_ATTEMPTS), (True, FEW_ATTEMPTS)):
+            small = reduce(played.steps, traits, lambda steps: holds(steps, fresh=fresh), most)
+            again = examiner.observe(small, fresh=True)
+            if again is not None and still(again):
+                return again
+        return played
+
+    def _mixed(self) -> bool:
+        """Tell the cause of one answer that the profile does not explain; say whether there was one."""
+        profile = self.profile
+        assert profile is not None
+        whole = {**dict.fromkeys(all_by_field(), 0), **profile.readings}
+        for constraint in self._violated(profile):
+            played = self.exemplars.pop(constraint)
+
+            def still(again: Played | None) -> bool:
+                if again is None or again.error or len(again.seen) != len(again.steps):
+                    return False
+                explained = self._examiner.explain(again)
+                return explained.complete and explained.constraint is not None and not satisfied(
+                    explained.constraint, whole)  # fmt: skip
+
+            if not still(self._examiner.observe(played.steps, fresh=True)):
+                return True
+            witness = self._reduced(played, still)
+            explained = self._examiner.explain(witness).constraint
+            if not explained:
+                self._examiner.definite(witness)
+                return True
+            first = self._subject.fault(witness, whole)
+            clause = first.clause if first else "CVQ-2"
+            cause = mixed_cause(explained, _with(profile, whole), clause)
+            self._examiner.enter(ControlFound(
+                self._subject.name, "inconsistent", cause.title, cause.clauses,
+                Steps(first.fault.kind if first else "mixed", cause.slug, ()), _NOTHING, None,
+                f"at step {first.step + 1}: {first.fault.words}" if first else cause.title,
+                shown=shown(witness.steps, witness.seen, self._subject.traits), shapes=(),
+            ))  # fmt: skip
+            self._forget(cause.slug, profile, whole)
+            return True
+        return False
+
+    def _violated(self, profile: Profile) -> Iterator[Constraint]:
+        violated = [constraint for constraint in profile.violated if constraint in self.exemplars]
+        yield from sorted(violated, key=lambda each: (len(self.exemplars[each].steps), _order(each)))
+
+    def _forget(self, slug: str, profile: Profile, whole: Mapping[str, int]) -> None:
+        """Take out of the evidence what the same mixture explains."""
+        for constraint in list(self._violated(profile)):
+            if mixed_cause(constraint, _with(profile, whole), "").slug == slug:
+                del self.exemplars[constraint]
+
+
+def _with_last(steps: tuple[Step, ...]) -> list[tuple[Step, bool]]:
+    """Return steps, and whether each is the last negotiation."""
+    last = max((place for place, step in enumerate(steps) if isinstance(step, Negotiate)), default=-1)
+    return [(step, place == last) for place, step in enumerate(steps)]
+
+
+def _with(profile: Profile, readings: Mapping[str, int]) -> Profile:
+    return type(profile)(readings, profile.possible, profile.satisfied, profile.violated)
+
+
+def _price(readings: Mapping[str, int]) -> int:
+    return sum(cost(name, number) for name, number in readings.items())
+
+
+def _in_order(when: tuple[tuple[str, frozenset[int]], ...]) -> list[tuple[str, list[int]]]:
+    return [(name, sorted(numbers)) for name, numbers in when]
+
+
+def _order(constraint: Constraint) -> list[list[tuple[str, list[int]]]]:
+    return sorted(map(_in_order, constraint))
