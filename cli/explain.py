@@ -119,12 +119,12 @@ def read_configuration(text: str) -> Configuration:
         return Configuration()
     where = "--config"
     if not text.startswith("{"):
-        if "=" in text and not Path(text).is_file():
+        if "=" in text and not _is_file(text):
             return Configuration.from_json(_from_shorthand(text), where=where)
         where = text
         try:
             text = Path(text).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
             raise UsageError(f"{where}: {reason}", hint="or give JSON, or NAME=VALUE,...") from None
     try:
@@ -132,6 +132,14 @@ def read_configuration(text: str) -> Configuration:
     except json.JSONDecodeError as error:
         raise FormatError(f"{where}: line {error.lineno}, column {error.colno}: {error.msg}") from None
     return Configuration.from_json(value, where=where)
+
+
+def _is_file(text: str) -> bool:
+    """Say whether words name a file; some are too long to name any."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _from_shorthand(text: str) -> dict[str, Any]:

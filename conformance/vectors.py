@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SCHEMA = "vectors-1.schema.json"
 LONGEST_FRAME = 65535
 _CONFIG_FIELDS = frozenset(Configuration().to_json())
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HEX = re.compile(r"([0-9a-f]{2})+")
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -213,7 +214,7 @@ def _examine(path: Path | str) -> tuple[VectorFile | None, list[Case], list[str]
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     try:
         file = msgspec.json.decode(data, type=VectorFile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         return None, [], [f"{name}: {_plain(error)}"]
     problems = [f"{name}: {problem}" for problem in _head(file)]
     cases: list[Case] = []
@@ -273,8 +274,11 @@ def _test(raw: msgspec.Raw, last: int) -> tuple[str, list[str], Vector | None]:
     """Return where a test is, what is wrong with it, and the test if it has the form of one."""
     try:
         test = msgspec.json.decode(raw, type=Vector)
-    except msgspec.DecodeError as error:
-        loose = msgspec.json.decode(raw)
+    except _UNREADABLE as error:
+        try:
+            loose = msgspec.json.decode(raw)
+        except _UNREADABLE:  # text that is not UTF-8 shows only here
+            loose = None
         identifier = loose.get("id", "?") if isinstance(loose, dict) else "?"
         return f"test {identifier}", [_plain(error)], None
     return f"test {test.id}", list(_wrong(test, last)), test

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.device.shown import shown_from_json
-from vnethash.fuzz.ledger_file import Transaction, connect, damaged, problem, rows_of
+from vnethash.fuzz.ledger_file import UNREADABLE, Transaction, connect, damaged, problem, rows_of
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import UsageError, VnethashError
 from vnethash.spec.outcome import Observation
@@ -151,7 +151,7 @@ class Ledger:
                 if back:
                     self._witness(found.id, found.case, found.observed, found.shown)
                 return "regression" if old[0] == "fixed" else "known"
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise problem(self.path, error) from None
 
     def _witness(self, cause: str, case: Case, observed: Observation | None, shown: Shown | None) -> None:
@@ -197,7 +197,7 @@ class Ledger:
         try:
             with Transaction(self._base):
                 self._base.executemany(statement, rows)
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise problem(self.path, error) from None
 
     def entries(self) -> list[Entry]:
@@ -206,7 +206,7 @@ class Ledger:
             cursor = self._base.cursor()
             cursor.row_factory = sqlite3.Row
             rows = cursor.execute(f"{_ENTRIES} ORDER BY first_seen, causes.id").fetchall()
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise problem(self.path, error) from None
         found = []
         for row in rows:
@@ -248,7 +248,7 @@ class Ledger:
                 (table, other._base.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608 - our own two names
                 for table in _COPIED
             ]
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise problem(other.path, error) from None
         return self.take(entries, name, tables)
 
@@ -264,7 +264,7 @@ class Ledger:
                         marks = ", ".join("?" * len(row))
                         self._base.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
                 return new
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise problem(self.path, error) from None
 
     @property
@@ -318,7 +318,7 @@ class Ledger:
     def _rows(self, query: str, arguments: tuple[object, ...] = ()) -> list[Any]:
         try:
             return self._base.execute(query, arguments).fetchall()
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise problem(self.path, error) from None
 
     def close(self) -> None:

@@ -20,8 +20,10 @@ _APPLICATION = 0x766E6861  # "vnha"
 _MAGIC = b"SQLite format 3\0"
 #: Seconds that we wait for another process to finish its writing.
 PATIENCE = 20.0
+#: What reading a database raises: text in it that is not UTF-8 comes as either.
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 #: Row numbers that are tried beyond the last that is seen, and at most.
-_BEYOND, _MOST_ROWS = 1000, 1_000_000
+_BEYOND, _MOST_ROWS = 200, 200_000
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
@@ -61,7 +63,7 @@ def connect(path: Path, *, create: bool, write: bool) -> sqlite3.Connection:
     _look(path, create=create)
     try:
         base = _connected(path, write=write)
-    except (sqlite3.Error, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise problem(path, error) from None
     try:
         known = _recognise(base, path)
@@ -69,7 +71,7 @@ def connect(path: Path, *, create: bool, write: bool) -> sqlite3.Connection:
             _check(base, path)
         if write:
             _prepare(base, known=known)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         base.close()
         raise problem(path, error) from None
     except BaseException:
@@ -78,7 +80,7 @@ def connect(path: Path, *, create: bool, write: bool) -> sqlite3.Connection:
     return base
 
 
-def problem(path: Path, error: sqlite3.Error | OSError) -> VnethashError:
+def problem(path: Path, error: Exception) -> VnethashError:
     """Return the error that a user sees for one of SQLite or of the system."""
     if isinstance(error, OSError):
         return UsageError(f"ledger {path}: {error.strerror}", hint="--ledger names another file")
@@ -109,16 +111,20 @@ def rows_of(path: Path, query: str, table: str) -> list[sqlite3.Row]:
     """
     _look(path, create=False)
     found: list[sqlite3.Row] = []
-    with closing(_connected(path, write=False)) as base:
+    try:
+        opened = _connected(path, write=False)
+    except UNREADABLE as error:
+        raise problem(path, error) from None
+    with closing(opened) as base:
         base.row_factory = sqlite3.Row
         last = 1
         for order in ("DESC", "ASC"):
-            with suppress(sqlite3.Error):
+            with suppress(*UNREADABLE):
                 for row in base.execute(f"SELECT rowid FROM {table} ORDER BY rowid {order}"):  # noqa: S608
                     last = max(last, row[0])
         # A page that cannot be read takes the rows on it; those beside it are found by their numbers.
         for number in range(1, min(last + _BEYOND, _MOST_ROWS)):
-            with suppress(sqlite3.Error):
+            with suppress(*UNREADABLE):
                 found += base.execute(query, (number,)).fetchall()
     return found
 

@@ -33,7 +33,8 @@ class VnethashError(Exception):
 
     def line(self) -> str:
         """Return the one line that a user sees."""
-        return f"{self.message} ({self.hint})" if self.hint else self.message
+        words = f"{self.message} ({self.hint})" if self.hint else self.message
+        return " ".join(words.splitlines())  # what a user or a target said may have several
 
 
 class UsageError(VnethashError):

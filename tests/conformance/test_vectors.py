@@ -313,6 +313,13 @@ def test_what_is_no_file_of_vectors_is_one_line(text: str, tmp_path: Path) -> No
         read(path)
 
 
+def test_a_vector_that_is_not_utf_8_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(DATA.replace(b'"comment": "', b'"comment": "\xc9', 1))
+    assert path.read_bytes() != DATA
+    assert len(lint(path)) == 1
+
+
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         lint(tmp_path / "none.json")

@@ -158,6 +158,9 @@ def test_configurations_come_from_json_files_and_shorthand(tmp_path: Path) -> No
     assert command.read_configuration(str(path)) == expected
     assert command.read_configuration("") == Configuration()
     assert command.read_configuration("hash_types=0x1ff,unclassified_queue=3") == Configuration(unclassified_queue=3)
+    table = tuple(range(128)) * 4  # longer than any name of a file
+    words = f"indirection_table={'|'.join(map(str, table))}"
+    assert command.read_configuration(words).indirection_table == table
 
 
 @pytest.mark.parametrize(
