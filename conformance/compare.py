@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vnethash.conformance.dependence import dependent
 from vnethash.conformance.judge import judge
 from vnethash.conformance.progress import Silent
 from vnethash.conformance.runner import Answer, Run, run_suite
 from vnethash.conformance.witness import Prober, shown
-from vnethash.models.causes import is_hashed
+from vnethash.models.causes import is_hashed, known_slip
 from vnethash.models.expectations import Expectations
 from vnethash.models.matching import matches
 from vnethash.models.reduce import reduce
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vnethash.conformance.progress import Progress
     from vnethash.conformance.records import Shown
     from vnethash.conformance.suite import Case
+    from vnethash.models.causes import Cause
     from vnethash.models.symbolic.profile import Profile
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.questions import Question
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Difference:
-    """A cause by which two targets differ, with the smallest frame that shows it."""
+    """A cause by which two targets differ, with the smallest frame that shows it; `mistake`: one of them is wrong."""
 
     slug: str
     title: str
@@ -48,6 +50,7 @@ class Difference:
     frame: bytes = b""
     configuration: Configuration | None = None
     observed: tuple[Shown | None, Shown | None] = (None, None)
+    mistake: bool = False
 
 
 @dataclass
@@ -74,10 +77,17 @@ def compare(
         if runs[-1].interrupted:
             return Comparison([], 0, 0, left_out, interrupted=True)
     expectations = Expectations()
-    profiles = []
-    for target, run in zip((first, second), runs, strict=True):
-        progress.stage(target.name, "finding its profile", len(run.answers))
-        profiles.append(judge(run.answers, target.capabilities.observes, expectations, progress.advance).profile)
+    probers = (Prober(first, reduces=not runs[0].ended), Prober(second, reduces=not runs[1].ended))
+    profiles: list[Profile] = []
+    depends: dict[int, Cause] = {}
+    for prober, run in zip(probers, runs, strict=True):
+        progress.stage(prober.target.name, "finding its profile", len(run.answers))
+        observes = prober.target.capabilities.observes
+        judgement = judge(run.answers, observes, expectations, progress.advance)
+        if mine := dependent(prober, judgement):
+            judgement = judge(run.answers, observes, expectations, depends=mine)
+        profiles.append(judgement.profile)
+        depends |= mine
     answered = {answer.case.id: answer for answer in runs[1].answers}
     namer = _Namer(first, second, profiles[0], profiles[1])
     differences: dict[str, Difference] = {}
@@ -91,10 +101,12 @@ def compare(
         if namer.agree(answer.result, other.result):
             continue
         differing += 1
-        found = namer.name(answer.case.frame, answer.configuration, answer.result, other.result)
+        if cause := depends.get(answer.case.id):
+            found = namer.because(cause, answer.result, other.result)
+        else:
+            found = namer.name(answer.case.frame, answer.configuration, answer.result, other.result)
         differences.setdefault(found.slug, found).pairs.append((answer, other))
     progress.stage(f"{first.name}, {second.name}", "reducing", len(differences))
-    probers = (Prober(first, reduces=not runs[0].ended), Prober(second, reduces=not runs[1].ended))
     for difference in differences.values():
         _shrink(difference, probers, namer)
         progress.advance(1)
@@ -129,6 +141,11 @@ class _Namer:
             for question in load_questions().values()
             if not _open(one, question.field) & _open(two, question.field)
         ]
+        # Else those on which the profiles part as far as the answers say: a reading that one may have is open to both.
+        self.perhaps = [
+            question for question in load_questions().values()
+            if one.readings[question.field] != two.readings[question.field]
+        ]
 
     def agree(self, one: Observation, two: Observation) -> bool:
         """Say whether two observations are the same in all that both targets show."""
@@ -148,7 +165,8 @@ class _Namer:
         if matches(outcome(frame, configuration, readings[0]), one, self.observes[0]) and matches(
             outcome(frame, configuration, readings[1]), two, self.observes[1]
         ):
-            needed = self._needed(frame, configuration, readings[0], two)
+            needed = self._needed(frame, configuration, readings[0], two, self.parted)
+            needed = needed or self._needed(frame, configuration, readings[0], two, self.perhaps)
             if needed:
                 question = needed[0]
                 also = f" (with {', '.join(other.id for other in needed[1:])})" if needed[1:] else ""
@@ -157,11 +175,23 @@ class _Namer:
                     question.readings[self.profiles[0].readings[question.field]].words,
                     question.readings[self.profiles[1].readings[question.field]].words,
                 )
-        first, second = self._words(one, self.observes[0]), self._words(two, self.observes[1])
+        for observed, observes, own in zip((one, two), self.observes, readings, strict=True):
+            if slip := known_slip(frame, configuration, observed, observes, own):
+                return self.because(slip, one, two)
+        first, second = self.words(one, two)
         return Difference(f"{first}-{second}".replace(" ", "-"), "no question names this", first, second)
 
+    def because(self, cause: Cause, one: Observation, two: Observation) -> Difference:
+        """Return a difference that is a mistake of one of the two, which has a name."""
+        return Difference(cause.slug, cause.title, *self.words(one, two), mistake=True)
+
+    def words(self, one: Observation, two: Observation) -> tuple[str, str]:
+        """Say what each of the two shows."""
+        return self._words(one, self.observes[0]), self._words(two, self.observes[1])
+
     def _needed(
-        self, frame: bytes, configuration: Configuration, readings: Readings, shown_by_second: Observation
+        self, frame: bytes, configuration: Configuration, readings: Readings, shown_by_second: Observation,
+        parted: list[Question],
     ) -> list[Question]:
         """Return the fewest questions found on which the first, given the second's readings, would answer like it."""
 
@@ -170,13 +200,13 @@ class _Namer:
             given = outcome(frame, configuration, readings._replace(**theirs))
             return matches(given, shown_by_second, self.observes[1])
 
-        if not agrees(self.parted):
+        if not agrees(parted):
             return []
-        for question in self.parted:
+        for question in parted:
             if agrees([question]):
                 return [question]
-        needed = list(self.parted)
-        for question in self.parted:
+        needed = list(parted)
+        for question in parted:
             fewer = [other for other in needed if other is not question]
             if agrees(fewer):
                 needed = fewer
@@ -211,5 +241,7 @@ def _shrink(difference: Difference, probers: tuple[Prober, Prober], namer: _Name
         one, two = (prober.observe(frame, configuration) for prober in probers)
     elif isinstance(answer.result, Observation) and isinstance(other.result, Observation):
         one, two = answer.result, other.result
+    if difference.mistake and one is not None and two is not None:
+        difference.first, difference.second = namer.words(one, two)
     difference.frame, difference.configuration = frame, configuration
     difference.observed = (shown(one), shown(two))

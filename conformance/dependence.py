@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vnethash.models.before import LOOK_BACK, PREVIOUS, TITLE, HeaderMemory, fewest, is_previous, plain_company
+from vnethash.models.before import LOOK_BACK, PREVIOUS, TITLE, HeaderMemory, fewest, is_cut, is_previous, plain_company
 from vnethash.models.causes import Cause
 from vnethash.models.matching import matches
 from vnethash.models.reduce import reduce
@@ -74,17 +74,23 @@ def _in_company(
 
 
 def _previous(judgement: Judgement, found: Iterable[int], readings: Readings) -> set[int]:
-    """Return those of some cases whose answers are what headers of the run that were left over would give."""
+    """Return those of some cases whose answers are what headers of the run that were left over would give.
+
+    Where one is, the others whose headers are cut short are too, even if what was left cannot be told from the run: a
+    value that is recovered from several runs, or a run that was interrupted.
+    """
     wanted = set(found)
     memory = HeaderMemory()
-    named = set()
+    named, cut = set(), set()
     for entry in judgement.judged:
         if entry.observation is None:
             continue
         frame, configuration = entry.answer.case.frame, entry.answer.configuration
-        if is_previous([frame], configuration, entry.observation, readings, memory) and entry.answer.case.id in wanted:
+        if is_previous([frame], configuration, entry.observation, readings, memory):
             named.add(entry.answer.case.id)
-    return named
+        if is_cut(frame, readings):
+            cut.add(entry.answer.case.id)
+    return (named | cut) & wanted if named & wanted else set()
 
 
 def shown_behind(

@@ -89,6 +89,11 @@ class HeaderMemory:
         return None if key is None else toeplitz_by_table(byte_tables(key), data)
 
 
+def is_cut(frame: bytes, readings: Readings) -> bool:
+    """Say whether a frame ends within its IP header."""
+    return HeaderMemory().take(frame, readings)[1]
+
+
 def is_previous(
     frames: Sequence[bytes], configuration: Configuration, observation: Observation, readings: Readings,
     memory: HeaderMemory | None = None,

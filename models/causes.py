@@ -14,6 +14,7 @@ from vnethash.spec.questions import all_by_field, all_questions
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
+    from vnethash.models.diagnosis import Slip
     from vnethash.models.symbolic.profile import Constraint, Profile
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.outcome import Observation, Outcome
@@ -113,15 +114,29 @@ def unexplained_cause(
     """Name an answer that no reading explains: a known slip, or the rule and the effect; the rule's clause with it."""
     expected, data, clause = under(frame, configuration, readings)
     slip = diagnose(data, expected, observation, configuration, observes)
-    if slip is not None and slip.question:
-        asked = all_questions()[slip.question]
-        words = asked.readings[asked.index(slip.reading)].words
-        return Cause(asked.id, words, asked.clauses, asked.id, slip.reading), clause
     if slip is not None:
-        slug = shortened("-".join(word.strip(",;:()") for word in slip.words.split()))
-        return Cause(slug, slip.words, slip.clauses), clause
+        return _of_slip(slip), clause
     slug = f"{clause}-{kind_of_effect(expected, observation, observes)}"
     return Cause(slug, effect(expected, observation, observes, outcomes), (clause,)), clause
+
+
+def known_slip(
+    frame: bytes, configuration: Configuration, observation: Observation, observes: frozenset[str], readings: Readings
+) -> Cause | None:
+    """Return the known slip that an answer other than what readings expect shows; None if it shows none."""
+    expected, data, _ = under(frame, configuration, readings)
+    if matches(expected, observation, observes):
+        return None
+    slip = diagnose(data, expected, observation, configuration, observes)
+    return None if slip is None else _of_slip(slip)
+
+
+def _of_slip(slip: Slip) -> Cause:
+    if slip.question:
+        asked = all_questions()[slip.question]
+        words = asked.readings[asked.index(slip.reading)].words
+        return Cause(asked.id, words, asked.clauses, asked.id, slip.reading)
+    return Cause(shortened("-".join(word.strip(",;:()") for word in slip.words.split())), slip.words, slip.clauses)
 
 
 def shortened(slug: str) -> str:

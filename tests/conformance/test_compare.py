@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from vnethash.conformance.compare import compare
+from vnethash.conformance.suite import Case
+from vnethash.spec.configuration import Configuration
 from vnethash.spec.outcome import Outcome
 from vnethash.spec.readings import Readings
 
-from tests.conformance.planted import FRAMES, Planted, cases
-
-if TYPE_CHECKING:
-    from vnethash.spec.configuration import Configuration
+from tests.conformance.planted import FRAMES, Planted, cases, ipv6
 
 
 def test_targets_with_the_same_readings_agree() -> None:
@@ -44,3 +43,37 @@ def test_a_difference_that_no_reading_names_is_told_by_what_was_shown() -> None:
     (difference,) = found.differences
     assert "no question names this" in difference.title
     assert difference.second == "reports NONE"
+
+
+def test_a_mistake_of_one_that_has_a_name_is_told_by_it() -> None:
+    def limited(frame: bytes, configuration: Configuration, told: Outcome) -> Outcome:
+        return told._replace(queue=told.queue % configuration.max_tx_vq)
+
+    asked = [replace(case, configuration=replace(case.configuration, max_tx_vq=4)) for case in cases((0x3F,))]
+    found = compare(Planted(name="one"), Planted(limited, name="two"), asked)
+    (difference,) = found.differences
+    assert (difference.slug, difference.title) == ("max-tx-vq", "a receive queue number is taken modulo max_tx_vq")
+
+
+def test_an_answer_that_depends_on_the_frames_before_is_told_so() -> None:
+    last = [0]
+
+    def following(frame: bytes, configuration: Configuration, told: Outcome) -> Outcome:
+        last[0] = told.queue if told.report else last[0]
+        return told._replace(queue=last[0])
+
+    found = compare(Planted(name="one"), Planted(following, name="two"), cases())
+    (difference,) = found.differences
+    assert difference.slug == "depends-on-frames-before"
+    assert difference.observed[0] != difference.observed[1]
+
+
+def test_a_reading_that_stays_open_names_a_difference_where_no_settled_one_does() -> None:
+    # Nothing in this frame says whether the first walks ICMPv6 and only ignores the ports behind it.
+    message = bytes([17, 0]) + bytes(6) + b"\x12\x34\x56\x78\0\x08\0\0"
+    frame = ipv6(58, message)
+    case = Case("ICMPv6 of type 17", ("V6-3",), frame, Configuration(hash_types=0x3F), 1)
+    walked = Readings(icmpv6_header=1, icmpv6_ports=1)
+    found = compare(Planted(name="one"), Planted(readings=walked, name="two"), [case])
+    (difference,) = found.differences
+    assert difference.slug in {"icmpv6-header", "icmpv6-ports"}
