@@ -8,6 +8,7 @@ come out by then will not come.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.spec.constants import ACK_ERR, ACK_OK
@@ -354,7 +355,12 @@ def _end(
 ) -> int:
     """Return the end of the longest run of frames from the first on that may be put in beside those under way."""
     chunk = frames[first : first + max(room, 1)]
-    if max(map(len, chunk)) <= rings.short and len(set(chunk)) == len(chunk) and under_way.keys().isdisjoint(chunk):
+    if not rings.mergeable:
+        longs = (index for index, frame in enumerate(chunk) if len(frame) > rings.short)
+        most = 0 if max(map(len, under_way), default=0) > rings.short else 1
+        chunk = chunk[: next(islice(longs, most, None), None)]
+    easy = not rings.mergeable or max(map(len, chunk)) <= rings.short
+    if easy and len(set(chunk)) == len(chunk) and under_way.keys().isdisjoint(chunk):
         return first + len(chunk)
     seen: set[bytes] = set()
     long = sum(map(rings.is_long, under_way))

@@ -59,7 +59,11 @@ def memory_size(pairs: int) -> int:
 
 
 class ReceiveRings:
-    """The receive queues of one device."""
+    """The receive queues of one device.
+
+    `mergeable` says whether a long packet takes several buffers; None before the first reset. `short` is the length of
+    the longest frame that lies in one buffer alone.
+    """
 
     def __init__(self, memory: mmap.mmap, queues: int) -> None:
         self._memory = memory
@@ -70,12 +74,11 @@ class ReceiveRings:
         self._view = memoryview(memory).cast("H")
         begin = (_BASE + _USED + 2) // 2
         self._indices = self._view[begin : begin + queues * (_STRIDE // 2) : _STRIDE // 2]
-        self._mergeable: bool | None = None
+        self.mergeable: bool | None = None
         self._seen = [0] * queues
         self._posted = [0] * queues
         self._disordered = False
         self._header = 12
-        #: Length of the longest frame that lies in one buffer alone.
         self.short = BUFFER - 12
 
     def place(self, queue: int) -> Place:
@@ -87,9 +90,9 @@ class ReceiveRings:
         """Give all buffers to the device anew; `header` is the size of virtio_net_hdr."""
         self._header = header
         self.short = BUFFER - header
-        if self._mergeable != mergeable:
+        if self.mergeable != mergeable:
             self._describe(mergeable)
-            self._mergeable = mergeable
+            self.mergeable = mergeable
         start = struct.pack(f"<HH{RECEIVE_SIZE}H", _NO_INTERRUPT, BUFFERS, *_HEADS)
         memory = self._memory
         for queue in range(self._queues):
@@ -118,17 +121,17 @@ class ReceiveRings:
 
     def cost(self, frame: bytes) -> int:
         """Return how many buffers of a queue a frame may take."""
-        return -(-(self._header + len(frame)) // BUFFER) if self._mergeable else 1
+        return -(-(self._header + len(frame)) // BUFFER) if self.mergeable else 1
 
     def room(self, under_way: Collection[bytes]) -> int:
         """Return how many more buffers of a queue may be taken, beside those for the frames that are on their way."""
-        if not self._mergeable:
+        if not self.mergeable:
             return BUFFERS - len(under_way)
         return BUFFERS - sum(map(self.cost, under_way))
 
     def is_long(self, frame: bytes) -> bool:
         """Tell whether a frame reaches into the rest that all buffers share."""
-        return not self._mergeable and self._header + len(frame) > BUFFER
+        return not self.mergeable and self._header + len(frame) > BUFFER
 
     def collect(self) -> list[Reception]:
         """Return what has arrived since the last time, and give its buffers back.
@@ -140,7 +143,7 @@ class ReceiveRings:
         if indices == self._seen:
             return []
         found: list[Reception] = []
-        memory, header, mergeable = self._memory, self._header, self._mergeable
+        memory, header, mergeable = self._memory, self._header, self.mergeable
         make = tuple.__new__  # a third of the time that Reception(...) takes
         for queue, (index, seen) in enumerate(zip(indices, self._seen, strict=True)):
             if index == seen:
@@ -155,12 +158,18 @@ class ReceiveRings:
             lengths = entries[1::2]
             slot = posted % BUFFERS
             usual = not (self._disordered or mergeable) and entries[::2] == _HEADS[slot : slot + count]
-            if usual and header <= min(lengths) and max(lengths) <= BUFFER:
+            if usual and header <= min(lengths):
                 starts = [buffers + place for place in _PLACES[slot : slot + count]]
+                ahead = len(found)
                 found += [
                     make(Reception, (queue, memory[begin : begin + header], memory[begin + header : begin + length], 1))
                     for begin, length in zip(starts, lengths, strict=True)
                 ]
+                if max(lengths) > BUFFER:
+                    for place, begin, length in zip(range(ahead, len(found)), starts, lengths, strict=True):
+                        if length > BUFFER:
+                            payload = memory[begin + header : begin + BUFFER] + self._behind(length)
+                            found[place] = found[place]._replace(payload=payload)
             else:
                 self._unusual(queue, posted, zip(entries[::2], lengths, strict=True), found)
             posted += count
@@ -187,11 +196,15 @@ class ReceiveRings:
                 continue
             payload = memory[begin + header : begin + min(length, BUFFER)]
             if length > BUFFER:
-                payload += memory[self._rest : self._rest + length - BUFFER]
+                payload += self._behind(length)
             first = memory[begin : begin + min(header, length)]
             found.append(Reception(queue, first, payload))
-            if self._mergeable and length >= 12:
+            if self.mergeable and length >= 12:
                 left = max(0, int.from_bytes(first[10:12], "little") - 1)
+
+    def _behind(self, length: int) -> bytes:
+        """Return what of a packet of this length lies in the rest that all buffers share."""
+        return self._memory[self._rest : self._rest + length - BUFFER]
 
     def _used_entries(self, ring: int, slot: int, count: int) -> tuple[int, ...]:
         """Return head and length of each entry, flat."""
