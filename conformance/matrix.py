@@ -139,8 +139,10 @@ def _first(row: Row) -> int:
 def _key(finding: Finding) -> _Key:
     if finding.question and finding.reading:
         return (finding.question, finding.reading)
-    # The name of a failure is a running number; its words say more. Any other id is "T1." and the name of the cause.
-    return ("", finding.title if finding.cause == "error" else finding.id.partition(".")[2] or finding.id)
+    # The name of a failure is a running number; its words, without the target, say more. Any other id is "T1." and the
+    # name of the cause.
+    words = re.sub(rf"^{re.escape(finding.target)}[^ ]*: ", "", finding.title)
+    return ("", words if finding.cause == "error" else finding.id.partition(".")[2] or finding.id)
 
 
 def _cell(findings: Sequence[Finding], target: TargetReport, answers: _Answers) -> Cell:

@@ -173,6 +173,17 @@ def test_who_shows_less_is_not_said_to_be_without_it():
     assert states(matrix) == ["present", "unknown"]
 
 
+def test_a_failure_is_one_row_whatever_the_targets_are_called_in_its_words():
+    matrix = built(*(
+        one for target in (OLD, MIDDLE) for one in (
+            finding(f"T{target[-1]}.error-1", target, cause="error", title=f"{target},queues=4: was killed", question="",
+                    reading="", vectors=[7]),
+            record(target),
+        )
+    ))
+    assert [(row.name, states_of(row)) for row in matrix.rows] == [("was killed", ["present", "present"])]
+
+
 def test_a_failure_is_absent_where_an_answer_came_whatever_it_was():
     broken = finding("T1.error-1", OLD, cause="error", title="died", question="", reading="", vectors=[7])
     matrix = built(
