@@ -176,8 +176,8 @@ def test_who_shows_less_is_not_said_to_be_without_it():
 def test_a_failure_is_one_row_whatever_the_targets_are_called_in_its_words():
     matrix = built(*(
         one for target in (OLD, MIDDLE) for one in (
-            finding(f"T{target[-1]}.error-1", target, cause="error", title=f"{target},queues=4: was killed", question="",
-                    reading="", vectors=[7]),
+            finding(f"T{target[-1]}.error-1", target, cause="error", title=f"{target},queues=4: was killed",
+                    question="", reading="", vectors=[7]),
             record(target),
         )
     ))
