@@ -76,5 +76,8 @@ class Campaign(Run[Subject, Examiner, Case]):
                     self.keep(batch[index])
         for subject in self._everyone:
             subject.thorough = False
+        for subject in self.subjects:
+            for index in subject.follow(cases):
+                self.keep(cases[index])
         if not self.corpus.cases:
             self.keep(groups[plain][0])

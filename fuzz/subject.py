@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vnethash.fuzz.oracle import Filter, RuleCoverage
+from vnethash.fuzz.oracle import Filter, RuleCoverage, reached
 from vnethash.models.matching import matches
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import TargetError, VnethashError
@@ -18,6 +18,7 @@ from vnethash.targets.fitting import fit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vnethash.fuzz.case import Case
     from vnethash.targets.base import Target
     from vnethash.targets.ebpf.counted import CountedProgram
     from vnethash.targets.lib.counters import CountedLibrary
@@ -177,6 +178,21 @@ class Subject:
         novel.update(index for index, met in zip(asked, followed, strict=True) if self.rules.add(*met))
         batch.novel = sorted(novel)
         return batch
+
+    def follow(self, cases: Sequence[Case]) -> list[int]:
+        """Return the indices of cases that meet something new in the model, whatever the target makes of them.
+
+        Under the literal readings and under the current ones: the profile changes while seeds are put, and what they
+        met before would not be counted.
+        """
+        new = []
+        for index, case in enumerate(cases):
+            fitted = self.fit(case.configuration)
+            if fitted is not None:
+                met = [reached(case.frame, fitted, readings) for readings in {Readings(), self.readings}]
+                if sum(self.rules.add(*each) for each in met):  # all of them are to be added
+                    new.append(index)
+        return new
 
     def _step(self) -> int:
         """Of how many frames one is followed through the model's rules, too."""

@@ -1,6 +1,6 @@
 """A campaign on devices with a planted defect each, in a process of its own, so that it can be killed.
 
-    python fuzz_driver.py FOLDER SEED EXECUTIONS JOBS DEFECT...
+    python fuzz_driver.py FOLDER SEED EXECUTIONS JOBS ENGINE DEFECT...
 
 Ledger and corpus are in FOLDER; standard output is that of `vnethash fuzz --json`.
 """
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 
 def start(
-    folder: Path, seed: int, executions: int, defects: Sequence[str], *, jobs: int = 1, prefix: Sequence[str] = ()
+    folder: Path, seed: int, executions: int, defects: Sequence[str], *, jobs: int = 1, engine: str = "builtin",
+    prefix: Sequence[str] = (),
 ) -> subprocess.Popen[str]:
     """Start a campaign."""
-    command = [*prefix, sys.executable, __file__, str(folder), str(seed), str(executions), str(jobs), *defects]
+    numbers = map(str, (seed, executions, jobs))
+    command = [*prefix, sys.executable, __file__, str(folder), *numbers, engine, *defects]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -33,7 +35,7 @@ def events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def main(folder: Path, seed: int, executions: int, jobs: int, defects: Sequence[str]) -> int:
+def main(folder: Path, seed: int, executions: int, jobs: int, engine: str, defects: Sequence[str]) -> int:
     """Run it."""
     sys.path[:0] = PLACES
     from defects import DEFECTS
@@ -45,7 +47,7 @@ def main(folder: Path, seed: int, executions: int, jobs: int, defects: Sequence[
     def device(name: str) -> InProcess:
         return InProcess(name, (HIDDEN[name] if name in HIDDEN else DEFECTS[name]).device())
 
-    plan = Plan(tuple(defects), None, executions, "builtin", seed, jobs, folder / "ledger.sqlite", folder / "corpus")
+    plan = Plan(tuple(defects), None, executions, engine, seed, jobs, folder / "ledger.sqlite", folder / "corpus")
     try:
         return run_session(plan, device, as_json=True)
     except VnethashError as error:
@@ -54,4 +56,4 @@ def main(folder: Path, seed: int, executions: int, jobs: int, defects: Sequence[
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6:]))

@@ -117,6 +117,35 @@ def test_one_process_of_several_that_is_killed_is_named_and_the_others_go_on(tmp
     assert told(text + rest) <= whole(tmp_path)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_libfuzzer_found_outlasts_an_interrupt_and_a_kill(tmp_path: Path, number: signal.Signals) -> None:
+    pytest.importorskip("atheris")
+    child = start(tmp_path, 1, 1_000_000, DEFECTS[:1], engine="atheris")
+    text = wait_for(child, '"cause"')
+    corpus, end = tmp_path / "corpus", time.monotonic() + 60
+    while len(list(corpus.glob(".atheris-*/*"))) < 40:  # it runs, and keeps what it has
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    child.send_signal(number)
+    rest, errors = child.communicate()  # ends when libFuzzer's process has let go of standard output
+    heard = events(text + rest)
+    left = list(corpus.glob(".atheris-*/*"))
+    if number == signal.SIGINT:
+        assert (child.returncode, errors, left) == (1, "", [])
+        assert heard[-1]["event"] == "end"
+        assert heard[-1]["interrupted"]
+        assert heard[-1]["causes"]["new"] >= 1
+    else:
+        assert left
+        again = start(tmp_path, 2, 700, DEFECTS[:1], engine="atheris")
+        more, errors = again.communicate()
+        assert (again.returncode, errors) == (1, "")
+        assert not list(corpus.glob(".atheris-*"))
+        assert heard
+        text += more
+    assert told(text + rest) <= whole(tmp_path)
+
+
 def test_nobody_is_left_when_the_process_that_shows_is_killed(tmp_path: Path) -> None:
     child = start(tmp_path, 5, 1_000_000, DEFECTS[:1], jobs=2)
     text = wait_for(child, '"begin"')

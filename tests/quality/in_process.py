@@ -58,7 +58,8 @@ def campaign_of(
     """Run a campaign of so many executions on a device, without seeds of the suite."""
     subject = Subject(name, lambda _: InProcess(name, device))
     campaign = Campaign(
-        [subject], corpus or Corpus(), ledger, engine=engine, seed=seed, limits=Limits(executions=executions),
+        [subject], Corpus() if corpus is None else corpus, ledger, engine=engine, seed=seed,
+        limits=Limits(executions=executions),
         now=lambda: "2026-01-01T00:00:00+00:00",
     )
     campaign.run(load_engine(engine))

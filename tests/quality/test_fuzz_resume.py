@@ -1,0 +1,103 @@
+"""What a campaign that goes on with a corpus and a ledger knows at once; and engines that are missing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hidden import several
+from in_process import InProcess, campaign_of
+from plain import Plain
+from vnethash.cli.main import run
+from vnethash.fuzz.campaign import Campaign
+from vnethash.fuzz.corpus import Corpus
+from vnethash.fuzz.engines import load_engine
+from vnethash.fuzz.ledger import Ledger
+from vnethash.fuzz.run import Limits
+from vnethash.fuzz.session import Plan, run_session
+from vnethash.fuzz.subject import Subject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def resumed(folder: Path, opener: object) -> Campaign:
+    """Return a campaign that has put its corpus to the target, and nothing else."""
+    subject = Subject("device", opener)  # type: ignore[arg-type]
+    corpus = Corpus(folder)
+    campaign = Campaign([subject], corpus, None, limits=Limits())
+    campaign.sow(list(corpus.saved()))
+    return campaign
+
+
+def test_the_coverage_of_a_campaign_that_goes_on_is_what_it_was(tmp_path: Path) -> None:
+    first = campaign_of(Plain(), 3000, seed=1, corpus=Corpus(tmp_path / "corpus"))
+    again = resumed(tmp_path / "corpus", lambda _: InProcess("device", Plain()))
+    assert again.coverage() == first.coverage()
+    assert {case.name for case in again.corpus.cases} <= {case.name for case in first.corpus.cases}
+
+
+@pytest.mark.needs_kernel
+@pytest.mark.needs_steering
+def test_so_is_that_of_a_program_whose_edges_are_counted(tmp_path: Path) -> None:
+    from vnethash.targets.ebpf.target import open_qemu_ebpf
+
+    pytest.importorskip("numpy")
+
+    def opened(_: str) -> object:
+        return open_qemu_ebpf(",kernel,route=test_run")
+
+    subject = Subject("device", opened)  # type: ignore[arg-type]
+    first = Campaign([subject], Corpus(tmp_path / "corpus"), None, seed=1, limits=Limits(executions=2000))
+    first.run(load_engine("builtin"))
+    reached = subject.edges
+    subject.close()
+    again = resumed(tmp_path / "corpus", opened)
+    assert reached[1] > 10
+    assert again.subjects[0].edges == reached
+    assert again.coverage() >= first.coverage()
+    again.subjects[0].close()
+
+
+def test_what_was_fixed_and_comes_back_is_a_regression_before_anything_else(tmp_path: Path) -> None:
+    plan = Plan(("device",), None, 20_000, "builtin", 1, 1, tmp_path / "ledger", tmp_path / "corpus")
+    campaign_of(several("option-length"), 20_000, seed=1, ledger=Ledger(plan.ledger))
+    ledger = Ledger(plan.ledger)
+    (entry,) = ledger.entries()
+    ledger.set_status(entry.id, "fixed")
+    ledger.close()
+    short = Plan(("device",), None, 100, "builtin", 2, 1, plan.ledger, tmp_path / "other")
+    assert run_session(short, lambda name: InProcess(name, several("option-length"))) == 1
+    (entry,) = Ledger(plan.ledger).entries()
+    assert (entry.status, entry.regressions) == ("open", 1)
+    Ledger(plan.ledger).set_status(entry.id, "fixed")
+    assert run_session(short, lambda name: InProcess(name, Plain())) == 0
+
+
+@pytest.mark.parametrize("engine", ["atheris", "hypothesis"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_engine_that_is_missing_is_one_line_before_anything_is_opened(
+    engine: str, jobs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, engine, None)
+    files = ["--ledger", str(tmp_path / "ledger"), "--corpus", str(tmp_path / "corpus")]
+    assert run(["fuzz", "model:literal", "--engine", engine, "--jobs", jobs, *files]) == 3
+    words = capsys.readouterr()
+    assert words.out == ""
+    assert words.err == f"vnethash: engine {engine} needs {engine} (pip install 'vnethash[fuzz]')\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corpus_is_minimised_without_losing_what_it_reaches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "corpus"
+    campaign_of(Plain(), 3000, seed=1, corpus=Corpus(folder))
+    before, reached = len(list(folder.iterdir())), resumed(folder, lambda _: InProcess("device", Plain())).coverage()
+    plan = Plan(("device",), None, 1, "builtin", 1, 1, tmp_path / "ledger", folder, minimise=True)
+    assert run_session(plan, lambda name: InProcess(name, Plain())) == 0
+    after = len(list(folder.iterdir()))
+    assert 0 < after < before
+    assert " files removed" in capsys.readouterr().err
+    assert resumed(folder, lambda _: InProcess("device", Plain())).coverage() == reached
