@@ -12,6 +12,7 @@ import time
 from itertools import combinations, product
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from vnethash.models.symbolic.pairs import link_questions
 from vnethash.models.symbolic.scene import LENGTH, TYPES, Scene
 from vnethash.models.symbolic.solve import Problem
 from vnethash.models.symbolic.stage import LINKS, RECURSION, Found, in_case, known_bytes
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from vnethash.models.symbolic.terms import Value
     from vnethash.models.symbolic.translate import Row
 
-#: Greatest length of a frame, and windows of lengths: terms are smaller where fewer headers fit.
-MOST = 96
-_WINDOWS = ((14, 53), (54, 69), (70, MOST))
+#: Windows of lengths, for terms are smaller where fewer headers fit: three extension headers; a Home Address and one.
+MOST = 78
+MOST_HOME = 86
+_WINDOWS = ((14, 53), (54, 69), (70, MOST), (MOST + 1, MOST_HOME))
+_AREAS_HOME = frozenset({"home", "ex"})
 #: Options that a walk goes through at most: a Home Address and what makes it end at a multiple of eight.
 OPTIONS = 2
 _TURNS = {"options.home_address": OPTIONS, "options.plain_home": OPTIONS, "ipv4.source_route": OPTIONS + 1}
@@ -73,8 +76,10 @@ def effect(first: str, second: str, deadline: float, shows: Callable[[Found], bo
 def _cases(first: str, second: str) -> Iterator[tuple[str, int, int]]:
     """Yield the kinds of frames and the lengths in which the two may be asked."""
     areas = {questions_by_field()[name].area for name in (first, second)}
-    links = tuple(LINKS) if "link" in areas else ("ipv4", "ipv6")
+    links = tuple(LINKS) if link_questions() & {first, second} else ("ipv4", "ipv6")
     for low, high in _WINDOWS:
+        if high > MOST and not areas & _AREAS_HOME:
+            return
         for link in links:
             yield link, low, high
 

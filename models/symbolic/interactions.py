@@ -20,7 +20,7 @@ from vnethash.models.allowed import Asked
 from vnethash.models.packet import Selection
 from vnethash.models.reference import conclude, outcome
 from vnethash.models.symbolic.corpus import cases, shown
-from vnethash.models.symbolic.effects import BEYOND, MOST, OPTIONS, effect
+from vnethash.models.symbolic.effects import BEYOND, MOST, MOST_HOME, OPTIONS, effect
 from vnethash.models.symbolic.late import LATE
 from vnethash.models.symbolic.obligations import Task, Verdict
 from vnethash.models.symbolic.query import configuration_of
@@ -46,7 +46,7 @@ _TOGETHER = 6
 _LEAST = 40.0
 #: Frames that are tried before a solver is asked.
 _CASES = 4000
-_MOST = MOST
+_MOST = 96
 #: Cases that are varied for each question that was asked beside another without effect, and how often.
 _EXAMPLES, _VARIANTS = 4, 60
 #: A question under whose literal reading all others are looked at.
@@ -181,8 +181,9 @@ def _bounds(area: str) -> str:
     tunnels = "HASH_TUNNEL not negotiated" if area != "tunnel" else "any tunnel types"
     kinds = "any EtherType" if area == "link" else "EtherType IPv4 or IPv6"
     return (
-        f"frames of 14 to {_MOST} bytes, {kinds}, {tunnels}, all other questions read literally (never); the same with "
-        f"up to {OPTIONS} options a walk, without tunnels, keys and tables and option-limit (without effect); "
+        f"frames of 14 to {_MOST} bytes, {kinds}, {tunnels}, all other questions read literally (never); the same to "
+        f"{MOST} bytes, to {MOST_HOME} where a Home Address matters, with up to {OPTIONS} options a walk, without "
+        f"tunnels, keys and tables and option-limit (without effect); "
         f"{_CASES:,} frames of a corpus, those of shown.txt and those that a solver found (interactions)"
     )
 

@@ -72,7 +72,7 @@ def run(task: Task) -> Verdict:
     if task.name == PLACE:
         return _place(task, started)
     if task.name == ELSEWHERE:
-        raised = asked_elsewhere(_MOST) - _link_questions()
+        raised = asked_elsewhere(_MOST) - link_questions()
         detail = f"asked there: {', '.join(sorted(raised))}" if raised else "every EtherType was tried"
         return Verdict("open" if raised else "proved", detail, seconds=time.monotonic() - started)
     if task.name == OPTIONS:
@@ -87,12 +87,13 @@ def run(task: Task) -> Verdict:
 
 def space_of(question: Question) -> Space:
     """Return where the shortest frames of a question are sought."""
-    links = tuple(LINKS) if question.field in _link_questions() else _PLAIN_LINKS
+    links = tuple(LINKS) if question.field in link_questions() else _PLAIN_LINKS
     most = _MOST_WALKED if question.field in WALK_QUESTIONS else _MOST
     return Space(links, 14, most, None, None if question.area == "tunnel" else 0)
 
 
-def _link_questions() -> set[str]:
+def link_questions() -> set[str]:
+    """Return the questions (fields) about what stands before a packet: for others the kind of link does not matter."""
     return {question.field for question in load_questions().values() if question.area == "link"} - _OF_PACKETS
 
 
