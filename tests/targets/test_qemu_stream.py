@@ -20,7 +20,7 @@ HEADER = 12
 
 
 class Wire:
-    """Backend and machine in one: what was put in comes out at the next turns of the main loop, 50 a turn."""
+    """Backend and machine in one: what was put in comes out at the next turns of the main loop, few or many a turn."""
 
     shortest, longest, takes_header = 0, 60_000, True
 
@@ -51,10 +51,14 @@ class Wire:
         pass
 
     def sync(self) -> int:
-        for _ in range(min(50, len(self.waiting)) if not self.status else 0):
+        most = self.r.choice((1, 50, 5000))
+        usual, longs = self.r.randrange(QUEUES), 0
+        for _ in range(min(most, len(self.waiting)) if not self.status else 0):
             frame = self.change(self.waiting.popleft())
             if frame is not None:
-                self.deliver(self.r.randrange(QUEUES), frame)
+                longs += len(frame) + HEADER > BUFFER
+                assert longs <= 1, "two packets in the rest that all buffers share"
+                self.deliver(usual if self.r.random() < 0.9 else self.r.randrange(QUEUES), frame)
         return self.status
 
     def deliver(self, queue: int, frame: bytes) -> None:
@@ -106,7 +110,13 @@ def test_all_frames_come_out_whatever_their_lengths_equals_and_queues(room: int)
     for frame, reception in zip(frames, receptions, strict=True):
         assert reception is not None
         assert struct.unpack_from("<HH", reception.header) == (len(frame) & 0xFFFF, reception.queue)
-    assert wire.most <= BUFFERS
+
+
+def test_a_queue_never_has_fewer_buffers_than_there_are_frames_on_their_way() -> None:
+    frames = [b"%06d" % number for number in range(4000)]
+    wire = Wire(room=5000)
+    assert [reception and reception.payload for reception in device_of(wire).receive(frames)] == frames
+    assert BUFFERS // 2 < wire.most <= BUFFERS
 
 
 def test_what_is_lost_is_none_and_takes_nothing_else_with_it() -> None:
