@@ -20,8 +20,8 @@ import click
               show_default=True, help="Where causes are kept; a campaign goes on with it.")  # fmt: skip
 @click.option("--corpus", type=click.Path(path_type=Path), default=Path("vnethash-fuzz/corpus"), show_default=True,
               help="Folder of cases that reached something new.")  # fmt: skip
-@click.option("--seeds", type=click.Choice(["suite", "traffic"]), default="suite", show_default=True,
-              help="Begin with the frames of the static suite, or with plain traffic only.")  # fmt: skip
+@click.option("--seeds", type=click.Choice(["all", "suite", "witnesses", "traffic"]), default="all",
+              show_default=True, help="Plain traffic, and the static suite, solvers' witnesses, or both.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), default=None, help="Write a page for the browser there.")
 @click.option("--minimise", is_flag=True, help="Remove corpus files that reach nothing of their own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
@@ -36,6 +36,7 @@ def fuzz(
     could be driven.
     """
     from vnethash.fuzz.case import Case  # noqa: PLC0415 - --help must be fast
+    from vnethash.fuzz.engines import load_engine  # noqa: PLC0415
     from vnethash.fuzz.session import Plan, run_session  # noqa: PLC0415
     from vnethash.spec.errors import UsageError  # noqa: PLC0415
     from vnethash.targets.devices import is_device, open_device  # noqa: PLC0415
@@ -48,6 +49,7 @@ def fuzz(
     if seconds is None and executions is None:
         seconds = 60.0
     control = suite == "control"
+    load_engine(engine, control=control)  # before anything that takes time
     plan = Plan(targets, seconds, executions, engine, seed, jobs, ledger, corpus, report, minimise, control)
     if control:
         for name in targets:
@@ -56,8 +58,12 @@ def fuzz(
                 raise UsageError(f"{name}: takes no control commands", hint=hint)
         return run_session(plan, open_device, as_json=as_json)
     more: tuple[Case, ...] = ()
-    if seeds == "suite":
+    if seeds in {"all", "witnesses"}:
+        from vnethash.fuzz.witnesses import seeds as found_by_solvers  # noqa: PLC0415
+
+        more = found_by_solvers()
+    if seeds in {"all", "suite"}:
         from vnethash.conformance.suite import load_suite  # noqa: PLC0415
 
-        more = tuple(Case(case.configuration, (case.frame,)) for case in load_suite("quick").cases)
+        more += tuple(Case(case.configuration, (case.frame,)) for case in load_suite("quick").cases)
     return run_session(plan, open_target, more, as_json=as_json)
