@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from vnethash.models.expectations import Expectations
     from vnethash.spec.configuration import Configuration
     from vnethash.spec.readings import Readings
+    from vnethash.targets.base import Result
+
+    #: Puts frames under a configuration; None if they cannot be put.
+    Ask = Callable[[Sequence[bytes], Configuration], list[Result] | None]
 
 _WASH, _OTHER_WASH = plain_company(1), plain_company(2)
 #: Frames that are tried in front of a witness before those of the run.
@@ -34,8 +38,8 @@ _PLAIN = (ethernet(ipv4(udp())), ethernet(ipv6(udp())))
 def dependent(prober: Prober, judgement: Judgement) -> dict[int, Cause]:
     """Return the cases, by number, whose failing answers depend on what came before them, each with its cause.
 
-    Each failed frame is asked again behind plain frames, and behind others: only one that is answered the same twice in
-    the same company, and otherwise than in the run or in the other, depends on it. All else is left to chance.
+    Each failed frame is asked again behind plain frames. Only one that is answered otherwise there than in the run, and
+    alike when it is asked twice more, depends on what came before; all else is left to chance.
     """
     groups: dict[Configuration, list[Judged]] = {}
     for entry in judgement.judged:
@@ -44,7 +48,7 @@ def dependent(prober: Prober, judgement: Judgement) -> dict[int, Cause]:
     found: dict[int, Judged] = {}
     for configuration, entries in groups.items():
         frames = [entry.answer.case.frame for entry in reversed(entries)]
-        answers = _in_company(prober, configuration, frames, _WASH)
+        answers = _in_company(prober.ask, configuration, frames)
         if answers is None:
             continue
         changed = [
@@ -53,9 +57,10 @@ def dependent(prober: Prober, judgement: Judgement) -> dict[int, Cause]:
         ]
         if not changed:
             continue
-        again = _in_company(prober, configuration, [entry.answer.case.frame for entry, _ in changed], _WASH)
-        for (entry, answer), same in zip(changed, again or (), strict=False):
-            if answer == same:
+        frames = [entry.answer.case.frame for entry, _ in changed]
+        twice = [_in_company(prober.ask_each, configuration, frames) for _ in range(2)]
+        for (entry, _), one, other in zip(changed, twice[0] or (), twice[1] or (), strict=False):
+            if one == other != entry.observation:
                 found[entry.answer.case.id] = entry
     readings = judgement.profile.as_readings()
     named = _previous(judgement, found, readings) if found else set()
@@ -65,12 +70,10 @@ def dependent(prober: Prober, judgement: Judgement) -> dict[int, Cause]:
     }
 
 
-def _in_company(
-    prober: Prober, configuration: Configuration, frames: Sequence[bytes], company: tuple[bytes, ...]
-) -> list[object] | None:
-    """Return what comes out for each frame when it is put behind others; None if nothing does."""
-    results = prober.ask([one for frame in frames for one in (*company, frame)], configuration)
-    return None if results is None else list(results[len(company)::len(company) + 1])
+def _in_company(ask: Ask, configuration: Configuration, frames: Sequence[bytes]) -> list[Result] | None:
+    """Return what comes out for each frame when it is put behind plain ones; None if nothing does."""
+    results = ask([one for frame in frames for one in (*_WASH, frame)], configuration)
+    return None if results is None else results[len(_WASH)::len(_WASH) + 1]
 
 
 def _previous(judgement: Judgement, found: Iterable[int], readings: Readings) -> set[int]:
@@ -94,20 +97,24 @@ def _previous(judgement: Judgement, found: Iterable[int], readings: Readings) ->
 
 
 def shown_behind(
-    prober: Prober, entry: Judged, cause: Cause, judgement: Judgement, expectations: Expectations
+    ask: Ask,
+    observes: frozenset[str],
+    entry: Judged,
+    cause: Cause,
+    judgement: Judgement,
+    expectations: Expectations,
 ) -> tuple[tuple[bytes, ...], bytes, Configuration, Observation] | None:
     """Return the fewest frames before one, that frame, the configuration and the answer that show a dependence.
 
-    None if it cannot be shown again.
+    `ask` puts frames under a configuration. None if it cannot be shown again.
     """
     readings = judgement.profile.as_readings()
-    observes = prober.target.capabilities.observes
     definite = entry.definite
 
     def answer(before: Sequence[bytes], frame: bytes, configuration: Configuration) -> Observation | None:
         """Return the answer that these frames give whatever came before them, and the frame without them does not."""
         runs = ((*_WASH, frame), (*_WASH, *before, frame), (*_OTHER_WASH, *before, frame))
-        results = prober.ask([one for run in runs for one in run], configuration)
+        results = ask([one for run in runs for one in run], configuration)
         if results is None:
             return None
         ends = [sum(map(len, runs[:number + 1])) - 1 for number in range(len(runs))]

@@ -67,6 +67,16 @@ class Prober:
             self.reduces = False
             return None
 
+    def ask_each(self, frames: Sequence[bytes], configuration: Configuration) -> list[Result] | None:
+        """Return the same for frames that are put one after the other: not every target keeps the order of a batch."""
+        found: list[Result] = []
+        for frame in frames:
+            results = self.ask([frame], configuration)
+            if results is None:
+                return None
+            found += results
+        return found
+
     def observe(self, frame: bytes, configuration: Configuration) -> Observation | None:
         """Return what the target shows for one frame, None if it shows nothing."""
         results = self.ask([frame], configuration)
@@ -89,8 +99,10 @@ def find(
     before: tuple[bytes, ...] = ()
     if group.depends:
         shown_again = None
-        for candidate in sorted(group.entries, key=lambda one: not one.definite)[:_MOST_ENTRIES]:
-            shown_again = shown_behind(prober, candidate, candidate.depends or PREVIOUS, judgement, expectations)
+        definite = sorted(group.entries, key=lambda one: not one.definite)[:_MOST_ENTRIES]
+        for ask, candidate in ((ask, candidate) for ask in (prober.ask, prober.ask_each) for candidate in definite):
+            cause = candidate.depends or PREVIOUS
+            shown_again = shown_behind(ask, observes, candidate, cause, judgement, expectations)
             if shown_again:
                 entry = candidate
                 before, frame, configuration, observed = shown_again

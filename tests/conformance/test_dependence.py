@@ -24,6 +24,7 @@ from vnethash.spec.readings import Readings
 from tests.conformance.planted import FRAMES, Planted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vnethash.targets.base import Result
@@ -108,6 +109,24 @@ def test_it_replays_with_the_frame_before_it_and_is_fixed_where_nothing_is_kept(
     assert replay(previous, lambda _: Planted()).verdict == "fixed"
     bare = msgspec.structs.replace(previous, witness=msgspec.structs.replace(previous.witness, before=[]))
     assert replay(bare, lambda _: remembering()).verdict != "still there", "alone it is another answer"
+
+
+def test_a_target_that_does_not_keep_the_order_of_a_batch_is_asked_frame_by_frame() -> None:
+    class Shuffled(Planted):
+        """As QEMU behind a TAP: what lies in several queues is taken in any order."""
+
+        chance = random.Random(11)
+
+        def run(self, frames: Sequence[bytes]) -> list[Result]:
+            order = self.chance.sample(range(len(frames)), len(frames))
+            results = dict(zip(order, super().run([frames[place] for place in order]), strict=True))
+            return [results[place] for place in range(len(frames))]
+
+    memory = remembering()
+    findings = found(Shuffled(memory._change))
+    finding = findings["previous-addresses"]
+    assert len(finding.witness.before) == 1
+    assert replay(finding, lambda _: remembering()).verdict == "still there"
 
 
 def test_other_causes_of_such_a_target_are_told_beside_it() -> None:
