@@ -87,30 +87,44 @@ def export(causes: tuple[str, ...], output: Path, ledger: Path) -> int:
     """Write causes (all by default) as vectors.json, causes.pcapng, and for each a bug report and a reproducer."""
     from vnethash.conformance.suite import Case as SuiteCase  # noqa: PLC0415
     from vnethash.conformance.suite import Suite  # noqa: PLC0415
+    from vnethash.conformance.vectors import expected  # noqa: PLC0415
     from vnethash.conformance.vectors import export as export_vectors  # noqa: PLC0415
     from vnethash.fuzz.device.export import steps  # noqa: PLC0415
     from vnethash.fuzz.export import capture, report, script  # noqa: PLC0415
     from vnethash.fuzz.ledger import Ledger  # noqa: PLC0415
+    from vnethash.spec.errors import UsageError, VnethashError  # noqa: PLC0415
 
     opened = Ledger(ledger, create=False, write=False)
     entries = [opened.find(cause) for cause in causes] if causes else opened.entries()
     opened.close()
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "causes.pcapng").write_bytes(capture(entries))
+    files = {output / "causes.pcapng": capture(entries)}
+    alone = []
     for entry in entries:
         folder = output / entry.id
-        folder.mkdir(exist_ok=True)
-        (folder / "report.md").write_text(report(entry), encoding="utf-8")
+        files[folder / "report.md"] = report(entry).encode()
         if entry.shown is None:
-            (folder / "reproduce.py").write_text(script(entry), encoding="utf-8")
+            files[folder / "reproduce.py"] = script(entry).encode()
         else:
-            (folder / "steps.json").write_text(steps(entry, entry.shown), encoding="utf-8")
-    alone = [entry for entry in entries if len(entry.witness.frames) == 1]
+            files[folder / "steps.json"] = steps(entry, entry.shown).encode()
+        if len(entry.witness.frames) == 1 and entry.clauses:
+            try:
+                expected(entry.witness.frame, entry.witness.configuration)
+            except VnethashError as error:
+                click.echo(f"vnethash: {entry.id} is no vector: {error.line()}", err=True)
+            else:
+                alone.append(entry)
     cases = tuple(
         SuiteCase(f"{entry.id}: {entry.title}", entry.clauses, entry.witness.frame, entry.witness.configuration, number)
         for number, entry in enumerate(sorted(alone, key=lambda each: repr(each.witness.configuration)), 1)
     )
-    (output / "vectors.json").write_bytes(export_vectors(Suite("findings", cases)))
+    files[output / "vectors.json"] = export_vectors(Suite("findings", cases))
+    try:
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            path.chmod(0o755 if path.suffix == ".py" else 0o644)
+    except OSError as error:
+        raise UsageError(f"{error.filename or output}: {error.strerror}", hint="--output names a folder") from None
     click.echo(f"{len(entries)} causes written to {output}")
     return 0
 

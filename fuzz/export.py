@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from vnethash.fuzz.device import export as control
 from vnethash.fuzz.live import observed_words
 from vnethash.models.allowed import expectation
+from vnethash.models.expectations import Expectations
 from vnethash.models.summarize import summarize
 from vnethash.spec.configuration import hash_type_names, report_name
 from vnethash.spec.text import clip, one_line
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vnethash.fuzz.ledger import Entry
+    from vnethash.spec.outcome import Outcome
 
 
 class _Commented(bytes):
@@ -26,7 +30,7 @@ class _Commented(bytes):
 
     comments: list[bytes]
     sniffed_on: str
-    time: float
+    time: float = 0.0
 
 
 def capture(entries: Sequence[Entry]) -> bytes:
@@ -46,7 +50,8 @@ def capture(entries: Sequence[Entry]) -> bytes:
                     text = comment(entry) if last else f"{entry.id}: comes before the witness"
                     packet.comments = [text.encode("utf-8", "replace")]
                     packet.sniffed_on = one_line(entry.target)
-                    packet.time = datetime.fromisoformat(entry.first_seen).timestamp()
+                    with suppress(ValueError):  # a ledger from elsewhere may say anything
+                        packet.time = datetime.fromisoformat(entry.first_seen).timestamp()
                     writer.write_packet(packet)
         return path.read_bytes()
 
@@ -129,8 +134,9 @@ or, without vnethash, `reproduce.py` beside this text: it speaks the adapter pro
 _SCRIPT = '''#!/usr/bin/env python3
 """Shows {id}: {title}
 
-Usage: reproduce.py ADAPTER [ARGUMENT...], where the adapter speaks the adapter protocol of vnethash, version 1.
-Exit code 0: the answer is allowed; 1: it is not. Needs nothing but Python.
+Usage: reproduce.py {usage}
+The adapter speaks the adapter protocol of vnethash, version 1, in JSON; this needs nothing but Python.
+Exit code 0: the answer is allowed; 1: it is not, or the adapter failed; 2: it could not be asked.
 """
 import json
 import subprocess
@@ -139,46 +145,98 @@ import sys
 CONFIG = json.loads({config!r})
 FRAMES = {frames!r}
 ALLOWED = json.loads({allowed!r})  # hash_report, hash_value, queue; null is "anything"
+LITERAL = json.loads({literal!r})  # what the words of the specification say
+ADAPTER = {adapter!r}
 
-if len(sys.argv) < 2:
-    sys.exit(__doc__)
-adapter = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def ask(**request):
-    adapter.stdin.write(json.dumps(request) + "\\n")
-    adapter.stdin.flush()
-    return json.loads(adapter.stdout.readline())
+command = sys.argv[1:] or ADAPTER
+if not command:
+    print(__doc__)
+    sys.exit(2)
 
 
-ask(cmd="start", version=1)
-ask(cmd="configure", seq=1, config=CONFIG)
-answer = ask(cmd="run", seq=2, packets=FRAMES)["results"][-1]
-ask(cmd="stop")
-print("answer ", json.dumps(answer))
-print("allowed", json.dumps(ALLOWED))
+def end(code, words):
+    print(words)
+    sys.exit(code)
+
+
+def ask(what, **request):
+    try:
+        adapter.stdin.write(json.dumps(dict(request, cmd=what)) + "\\n")
+        adapter.stdin.flush()
+        line = adapter.stdout.readline()
+    except OSError:
+        line = ""
+    if not line:
+        end(1, "the adapter ended with status {{}}, asked to {{}}".format(adapter.wait(), what))
+    answer = json.loads(line)
+    if what != "run" and ("error" in answer or "skipped" in answer):
+        end(2, "the adapter cannot be asked: " + line.strip())
+    return answer
 
 
 def same(allowed):
-    named = dict(zip(("report", "value", "queue"), allowed))
-    return all(answer.get(name) is None or value is None or answer[name] == value for name, value in named.items())
+    report, value, queue = allowed
+    if answer.get("report") not in (None, report) or (queue is not None and answer.get("queue") not in (None, queue)):
+        return False
+    # An adapter that shows values says "not hashed" by showing none.
+    if "value" in observes and report != 0:
+        return answer.get("value") == value
+    return answer.get("value") is None or value in (None, answer["value"])
 
 
-ok = any(same(each) for each in ALLOWED)
-print("allowed" if ok else "NOT ALLOWED")
-sys.exit(0 if ok else 1)
+try:
+    adapter = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True)
+except OSError as error:
+    end(2, "{{}}: {{}}".format(command[0], error.strerror))
+started = ask("start", version=1)
+if started.get("framing") == "binary":
+    end(2, "the adapter wants binary framing, which this does not speak; `vnethash adapter serve` goes between")
+observes = started.get("capabilities", {{}}).get("observes", ())
+ask("configure", seq=1, config=CONFIG)
+answers = ask("run", seq=2, packets=FRAMES)
+if "results" not in answers:
+    end(1, "the adapter failed: " + json.dumps(answers))
+answer = answers["results"][-1]
+ask("stop")
+print("answer ", json.dumps(answer))
+print("literal", json.dumps(LITERAL))
+print("allowed", json.dumps(ALLOWED))
+if "skipped" in answer:
+    end(2, "the adapter does not take the frame")
+if "error" in answer or not any(same(each) for each in ALLOWED):
+    end(1, "NOT ALLOWED")
+end(0, "allowed" if same(LITERAL) else "allowed, but not by the literal words")
 '''
 
 
 def script(entry: Entry) -> str:
-    """Return a program that shows the cause on any adapter, without vnethash; not for a sequence of steps."""
-    found = expectation(entry.witness.frame, entry.witness.configuration)
-    allowed = [
-        [one.report, None if one.value < 0 else one.value, None if one.queue < 0 else one.queue]
-        for one in sorted(found.outcomes())
-    ]
-    title = one_line(entry.title).replace("\\", "/").replace('"', "'")
+    """Return a program that shows the cause on any adapter, without vnethash; not for a sequence of steps.
+
+    For a target that is a command, it is what the program asks if nothing else is named.
+    """
+    expected = Expectations().of(entry.witness.frame, entry.witness.configuration)
+    scheme, _, command = entry.target.partition(":")
+    adapter: list[str] = []
+    if scheme == "exec":
+        with suppress(ValueError):
+            adapter = shlex.split(command)
+    own = f"[ADAPTER [ARGUMENT...]], by default {shlex.join(adapter)}" if adapter else (
+        f"ADAPTER [ARGUMENT...], for example vnethash adapter serve {shlex.quote(entry.target)}")  # fmt: skip
     return _SCRIPT.format(
-        id=entry.id, title=title, config=json.dumps(entry.witness.configuration.to_json()),
-        frames=[frame.hex() for frame in entry.witness.frames], allowed=json.dumps(allowed),
+        id=entry.id, title=_quoted(entry.title), usage=_quoted(own), adapter=adapter,
+        config=json.dumps(entry.witness.configuration.to_json()),
+        frames=[frame.hex() for frame in entry.witness.frames],
+        allowed=json.dumps([_open(one) for one in sorted(expected.full.outcomes())]),
+        literal=json.dumps(_open(expected.literal)),
     )  # fmt: skip
+
+
+def _open(outcome: Outcome) -> list[int | None]:
+    """Return an outcome with null for what may be anything."""
+    report, value, queue = outcome
+    return [report, None if value < 0 else value, None if queue < 0 else queue]
+
+
+def _quoted(words: str) -> str:
+    """Return words that may stand in a docstring."""
+    return one_line(words).replace("\\", "/").replace('"', "'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -125,23 +126,55 @@ def test_a_corpus_that_cannot_be_written_is_kept_in_memory(tmp_path: Path) -> No
     assert len(corpus.problems) == 1
 
 
-def test_the_reproducer_runs_alone_and_says_what_is_wrong(tmp_path: Path) -> None:
+START = '{"capabilities": {"observes": ["queue", "report", "value"]}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ('{"results": [{"report": 2, "value": 5, "queue": 9}]}', 1, "NOT ALLOWED"),
+        ('{"results": [{"report": 2, "value": 1372373368, "queue": 120}]}', 0, "allowed"),
+        ('{"results": [{"queue": 0}]}', 1, "NOT ALLOWED"),  # it says that nothing was hashed
+        ('{"results": [{"error": "no"}]}', 1, "NOT ALLOWED"),
+        ('{"results": [{"skipped": "no"}]}', 2, "does not take the frame"),
+        ('{"error": "no"}', 1, "the adapter failed"),
+        ("", 1, "the adapter ended with status 3, asked to run"),
+    ],
+)  # fmt: skip
+def test_the_reproducer_runs_alone_and_says_what_is_wrong(
+    tmp_path: Path, answer: str, code: int, words: str
+) -> None:
+    adapter = tmp_path / "adapter.py"
+    adapter.write_text(
+        f"import sys\nfor line in sys.stdin:\n    said = {{'start': {START!r}, 'run': {answer!r}}}\n"
+        "    said = next((text for name, text in said.items() if name in line), '{}')\n"
+        "    if not said:\n        sys.exit(3)\n    print(said, flush=True)\n"
+    )
+    command = shlex.join([sys.executable, str(adapter)])
     ledger = Ledger(tmp_path / "ledger")
-    ledger.record(found(), NOW, UNDER, 1)
+    ledger.record(found(target=f"exec:{command}"), NOW, UNDER, 1)
     (entry,) = ledger.entries()
     path = tmp_path / "reproduce.py"
     path.write_text(script(entry), "utf-8")
-    right = {"report": 2, "value": 0x51CCC178, "queue": 120}
-    for answer, code in (({"report": 2, "value": 5, "queue": 9}, 1), (right, 0)):
-        adapter = tmp_path / "adapter.py"
-        adapter.write_text(
-            "import json, sys\nfor line in sys.stdin:\n"
-            f"    print(json.dumps({{'results': [{answer}]}}) if '\"run\"' in line else '{{}}', flush=True)\n"
-        )
-        done = subprocess.run([sys.executable, "-I", path, sys.executable, adapter], capture_output=True, check=False)
-        assert done.returncode == code, done
+    # Without an adapter it asks that of the target; named, it asks any.
+    for more in ([], [sys.executable, str(adapter)]):
+        done = subprocess.run([sys.executable, "-I", path, *more], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (code, ""), done
+        assert words in done.stdout.splitlines()[-1]
     assert "0x51ccc178" in report(entry)
     assert json.loads(json.dumps(entry.to_json()))["witness"]["frames"] == [traffic()[0].hex()]
+
+
+def test_a_reproducer_without_an_adapter_says_how_to_get_one(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.record(found(target="lib:./my device.so"), NOW, UNDER, 1)
+    path = tmp_path / "reproduce.py"
+    path.write_text(script(ledger.entries()[0]), "utf-8")
+    done = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "vnethash adapter serve 'lib:./my device.so'" in done.stdout
+    done = subprocess.run([sys.executable, "-I", path, "/nothing"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "/nothing: No such file or directory\n")
 
 
 def test_the_page_and_the_capture_hold_each_cause_and_no_markup_of_a_target(tmp_path: Path) -> None:
