@@ -65,14 +65,23 @@ class Layout:
         places: list[tuple[int, int]] = []
         length = len(frame)
         for header in self.headers:
-            for name, offset, size, _ in FIELDS.get(header.kind, ()):
-                at = header.start + offset
+            kind, start = header.kind, header.start
+            for offset, size, times in _FIELDS.get(kind, ()):
+                at = start + offset
                 if at + size <= length:
-                    places += [(at, size)] * (4 if name in DECIDING else 2)
-            if header.kind in {"rest", "option"}:
-                places.append((header.start, max(1, header.end - header.start)))
+                    places += [(at, size)] * times
+            if kind in _WHOLE and start < length:
+                places.append((start, max(1, header.end - start)))
         #: Offset and size of what can be changed in place; fields that decide stand in it more often.
-        self.places = tuple(place for place in places if place[0] < length) or ((0, max(1, length)),)
+        self.places = tuple(places) or ((0, max(1, length)),)
+
+
+#: Kind of header -> offset and size of its fields, and how often each is among the places.
+_FIELDS = {
+    kind: tuple((offset, size, 4 if name in DECIDING else 2) for name, offset, size, _ in fields)
+    for kind, fields in FIELDS.items()
+}
+_WHOLE = frozenset({"rest", "option"})
 
 
 def children(rng: Random, layout: Layout, count: int, others: Sequence[bytes]) -> list[bytes]:
@@ -336,9 +345,9 @@ def _cross(rng: Random, layout: Layout, others: Sequence[bytes]) -> bytes | None
     """Take the front of this frame and the back of another, where both name a next header."""
     if not others:
         return None
-    other = Layout(rng.choice(others))
+    other = rng.choice(others)
     mine = [header for header in layout.headers if header.link]
-    theirs = [header for header in other.headers if header.link]
+    theirs = [header for header in headers(other) if header.link]
     if not mine or not theirs:
         return None
     one = rng.choice(mine)
@@ -346,7 +355,7 @@ def _cross(rng: Random, layout: Layout, others: Sequence[bytes]) -> bytes | None
     if not matching:
         return None
     two = rng.choice(matching)
-    data = other.frame[two.start:]
+    data = other[two.start:]
     gone = Header("rest", one.start, len(layout.frame), lengths=tuple(at for at in one.lengths if at < one.start))
     return inserted(without(layout.frame, gone), one.start, data, gone.lengths, one.link, two.number)
 
