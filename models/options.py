@@ -56,6 +56,18 @@ def cut_refused(readings: Readings) -> bool:
     return readings.chain_cut == ChainCut.UNHASHED or readings.chain_cut == ChainCut.UNCHECKED
 
 
+def ends_early(header: int, stop: int, p: int, readings: Readings) -> bool:
+    """Say whether the walk over the options of a header ends before the option at `p`, though that is within it."""
+    return p != header + 2 and p + 1 >= stop - 8 and readings.option_walk_end == OptionWalkEnd.EIGHT_SHORT
+
+
+def is_over(header: int, stop: int, p: int, found: int, readings: Readings) -> bool:
+    """Say whether a walk that has `found` an address has no more to read, so that what is not there stops nothing."""
+    if found != 0 and readings.home_repeated == HomeRepeated.FIRST:
+        return True
+    return ends_early(header, stop, p, readings)
+
+
 def is_home_type(option: int, readings: Readings) -> bool:
     """Say whether an option type is that of the Home Address."""
     if option == HOME_ADDRESS:
@@ -77,7 +89,7 @@ def home_address(frame: bytes, header: int, size: int, end: int, readings: Readi
             events = events | MANY_OPTIONS
         if p >= end:
             # Only where a header's length is not held against the packet does the walk get here.
-            refused = cut_refused(readings)
+            refused = cut_refused(readings) and not is_over(header, stop, p, found, readings)
             walking = False
         elif count == 30 and readings.option_limit == OptionLimit.THIRTY:
             walking = False
@@ -85,7 +97,7 @@ def home_address(frame: bytes, header: int, size: int, end: int, readings: Readi
             p = p + 1
         elif p + 1 >= end and p + 1 < stop:
             # The same: a whole header's last byte is no option (question option-overrun or home-overrun).
-            refused = cut_refused(readings)
+            refused = cut_refused(readings) and not is_over(header, stop, p, found, readings)
             walking = False
         elif is_home_type(frame[p], readings):
             if frame[p] != HOME_ADDRESS:
@@ -134,7 +146,7 @@ def home_option(frame: bytes, header: int, stop: int, p: int, end: int, readings
                 return Address(0, True, events)
             if readings.home_overrun == HomeOverrun.IGNORED:
                 return Address(0, False, events)
-        if p != header + 2 and p + 1 >= stop - 8 and readings.option_walk_end == OptionWalkEnd.EIGHT_SHORT:
+        if ends_early(header, stop, p, readings):
             return Address(0, False, events)
         if p + 18 > end:
             return Address(0, cut_refused(readings), events)

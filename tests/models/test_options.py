@@ -95,6 +95,32 @@ def test_the_walk_that_ends_eight_bytes_early_misses_only_what_runs_past_the_hea
     assert packet(b"\x01\x02\0\0" + OPTION, early).home != 0
 
 
+@pytest.mark.parametrize(
+    ("options", "cut", "early", "refused"),
+    [
+        # What the walk would read next is not there: within the last eight bytes of the header, and before them.
+        (b"\x01\x0a" + bytes(10) + b"\x05\x08" + bytes(8), 10, OptionWalkEnd.EIGHT_SHORT, True),
+        (b"\x01\x0c" + bytes(12) + b"\x05\x06" + bytes(6), 8, OptionWalkEnd.EIGHT_SHORT, False),
+        (b"\x01\x0c" + bytes(12) + b"\x05\x06" + bytes(6), 8, OptionWalkEnd.HEADER_END, True),
+    ],
+)
+def test_a_walk_that_ends_early_does_not_miss_what_the_packet_lacks_behind_that(
+    options: bytes, cut: int, early: OptionWalkEnd, refused: bool
+) -> None:
+    readings = Readings(chain_cut=ChainCut.UNCHECKED, option_walk_end=early)
+    assert packet(options, readings, behind=b"", cut=cut).refused == refused
+
+
+@pytest.mark.parametrize(("repeated", "refused"), [(HomeRepeated.FIRST, False), (HomeRepeated.LAST, True)])
+def test_behind_the_first_home_address_nothing_is_read_where_that_is_the_one(
+    repeated: HomeRepeated, refused: bool
+) -> None:
+    readings = Readings(chain_cut=ChainCut.UNCHECKED, home_repeated=repeated)
+    found = packet(OPTION + b"\x01\x0a" + bytes(10), readings, behind=b"", cut=12)
+    assert found.refused == refused
+    assert found.home == 1 + 40 + 2 + 2
+
+
 @pytest.mark.parametrize("reading", HomeRepeated)
 def test_two_home_addresses_are_read_as_asked(reading: HomeRepeated) -> None:
     found = packet(b"\x01\0" + OPTION + OPTION, Readings(home_repeated=reading))
