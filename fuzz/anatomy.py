@@ -121,9 +121,12 @@ def _network(
 ) -> None:
     """Walk what an EtherType at `link` announces at `start`."""
     kind = NETWORK.get(number)
-    if len(found) >= MOST_HEADERS or start >= end:
+    if len(found) >= MOST_HEADERS:
         return
-    if kind is None:
+    if start >= end:
+        # Announced, and nothing of it is there.
+        found.append(Header("rest", end, end, number, link, lengths))
+    elif kind is None:
         found.append(Header("rest", start, end, number, link, lengths))
     elif kind == "ipv4":
         size = max((frame[start] & 15) * 4, 20)
@@ -190,7 +193,7 @@ def _upper(
 ) -> None:
     if len(found) >= MOST_HEADERS:
         return
-    if number in {4, 41}:
+    if number in {4, 41} and at < end:
         _network(frame, at, end, 0x0800 if number == 4 else 0x86DD, link, lengths, found)
         return
     kind = UPPER.get(number)

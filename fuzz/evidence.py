@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from vnethash.fuzz.found import Exemplar, Found
 from vnethash.fuzz.signature import Signature
-from vnethash.models.causes import mixed_cause
+from vnethash.models.causes import mixed_cause, shows_reading
 from vnethash.models.matching import matches
-from vnethash.models.symbolic.profile import cost, find_profile, satisfied
+from vnethash.models.reference import outcome
+from vnethash.models.symbolic.profile import cost, explained_beside, find_profile, satisfied
 from vnethash.spec.questions import load_questions
 from vnethash.spec.readings import Readings
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from vnethash.fuzz.case import Case
     from vnethash.fuzz.judge import Judge
     from vnethash.models.symbolic.profile import Constraint, Profile
-    from vnethash.spec.outcome import Observation
+    from vnethash.spec.outcome import Observation, Outcome
     from vnethash.spec.questions import Question
 
 #: Answers that the profile rests on.
 MOST_EVIDENCE = 1500
+#: Unexplained answers that are held against the others at a time.
+_MOST_TESTED = 100
 
 
 class Evidence:
@@ -84,14 +87,22 @@ class Evidence:
         self._subject.adopt(self.profile.as_readings())
         return True
 
-    def violated(self) -> list[Constraint]:
-        """Return what the profile does not explain, the shortest frames first."""
+    def contradicting(self) -> list[Constraint]:
+        """Return what no set of readings explains together with what the profile explains, the shortest frames first.
+
+        What the profile leaves unexplained only because that would be odd is no contradiction.
+        """
         if self.profile is None:
             return []
-        return sorted(
+        violated = sorted(
             (constraint for constraint in self.profile.violated if constraint in self.exemplars),
             key=lambda each: (len(self.exemplars[each].case.frame), repr(each)),
-        )
+        )[:_MOST_TESTED]
+        if not violated:
+            return []
+        kept = [constraint for constraint in self.profile.satisfied if constraint in self.exemplars]
+        explained = explained_beside(kept, violated)
+        return [constraint for constraint, can_be in zip(violated, explained, strict=True) if not can_be]
 
     # -------------------------------------------------------------------------------------------- causes
 
@@ -133,24 +144,23 @@ class Evidence:
             known.count = max(known.count, len(showing))
             return known
 
-        def still(candidate: Case) -> bool:
-            result = judge.answer(candidate)
-            if result is None:
-                return False
-            constraint = judge.constraint(candidate, result)
-            expected = judge.expect(candidate)
+        def so(candidate: Case, answer: Observation) -> bool:
+            configuration = candidate.configuration
             return (
-                bool(constraint) and satisfied(constraint or frozenset(), profile.readings)
-                and _shows(constraint or frozenset(), profile, question, others)
-                and not matches(expected.literal, result, observes)
-                and (not definite or not expected.is_allowed(result, observes))
+                not matches(_outcome(candidate, Readings()), answer, observes)
+                and shows_reading(candidate.frame, configuration, answer, observes, profile, question)
+                and not (definite and judge.expect(candidate).is_allowed(answer, observes))
             )
 
-        witness, observed = judge.reduced(best.case, best.observed, still)
+        def still(candidate: Case) -> bool:
+            answer = judge.answer(candidate)
+            return answer is not None and so(candidate, answer)
+
+        witness, observed = judge.reduced(best.case, best.observed, still, so)
         return Found(
             subject.name, kind, question.readings[number].words, question.clauses, signature, witness, observed,
             judge.effect(witness, observed) or f"{subject.name} {question.id}", question.id,
-            question.readings[number].name, len(showing),
+            question.readings[number].name, len(showing), executions=min(each.executions for each in odd),
         )
 
     def mixed(self, constraint: Constraint) -> tuple[Found | None, Case, Observation, Callable[[Case], bool]] | None:
@@ -161,26 +171,26 @@ class Evidence:
         """
         judge, profile = self._judge, self.profile
         assert profile is not None
+        readings = profile.as_readings()
         exemplar = self.exemplars.pop(constraint)
-        self._changed = True
+
+        def odd(candidate: Case, answer: Observation) -> bool:
+            return not matches(_outcome(candidate, readings), answer, self._subject.observes)
 
         def still(candidate: Case) -> bool:
-            result = judge.answer(candidate)
-            if result is None:
-                return False
-            explained = judge.constraint(candidate, result)
-            return explained is not None and not satisfied(explained, profile.readings)
+            answer = judge.answer(candidate)
+            return answer is not None and odd(candidate, answer)
 
         if not still(exemplar.case):
             return None
-        witness, observed = judge.reduced(exemplar.case, exemplar.observed, still)
+        witness, observed = judge.reduced(exemplar.case, exemplar.observed, still, odd)
         explained = judge.constraint(witness, observed)
         if not explained:
             return None, witness, observed, still
         cause = mixed_cause(explained, profile, judge.expect(witness).clause)
         found = Found(
             self._subject.name, "inconsistent", cause.title, cause.clauses, judge.signature(witness, observed),
-            witness, observed, judge.effect(witness, observed),
+            witness, observed, judge.effect(witness, observed), executions=exemplar.executions,
         )
         return found, witness, observed, still
 
@@ -189,7 +199,12 @@ class Evidence:
         for constraint, exemplar in list(self.exemplars.items()):
             if covered(exemplar.case):
                 del self.exemplars[constraint]
-                self._changed = True
+                # A profile that did not explain what is gone is the best one still.
+                self._changed |= self.profile is None or constraint not in self.profile.violated
+
+
+def _outcome(case: Case, readings: Readings) -> Outcome:
+    return outcome(case.frame, case.configuration, readings)
 
 
 def _shows(constraint: Constraint, profile: Profile, question: Question, others: tuple[int, ...]) -> bool:

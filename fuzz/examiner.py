@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vnethash.fuzz import seeds
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.evidence import Evidence
 from vnethash.fuzz.found import Exemplar, Found
@@ -38,6 +39,8 @@ _LOOK_BACK = (1, 4, 16, 64, 256)
 _MOST_ALSO = 200
 #: Events of a frame whose answer is taken for evidence; one that asks much costs much and says little.
 _MOST_EVENTS = 2
+#: Usual frames by which the condition of a cause is tried.
+_USUAL = 8
 #: Mixtures that the end of a campaign looks into.
 _MOST_MIXED = 12
 
@@ -55,8 +58,9 @@ class Examiner:
         self.evidence = Evidence(self.judge)
         self.seconds = 0.0
         self.unjudged = 0
+        #: Executions of the campaign up to the frame that is looked into.
+        self.executions = 0
         self._tell = tell
-        self._mixed = False
 
     @property
     def observations(self) -> int:
@@ -94,7 +98,7 @@ class Examiner:
             return
         if constraint:
             if known is None:
-                self.evidence.differ(constraint, Exemplar(case, result))
+                self.evidence.differ(constraint, Exemplar(case, result, self.executions))
         elif self.judge.expect(case).full.complete:
             self._definite(case, result, known)
 
@@ -108,7 +112,7 @@ class Examiner:
         if result is not None:
             constraint = self.judge.constraint(case, result)
             if constraint and satisfied(constraint, self.subject.readings._asdict()):
-                self.evidence.agree(constraint, Exemplar(case, result))
+                self.evidence.agree(constraint, Exemplar(case, result, self.executions))
         self.seconds += time.process_time() - began
 
     def _known(self, features: Features, besides: frozenset[str] = frozenset()) -> Found | None:
@@ -125,6 +129,10 @@ class Examiner:
                 best = cause
         return best
 
+    def covering(self, case: Case) -> Found | None:
+        """Return the cause whose condition a case meets, None if there is none."""
+        return self._known(self.judge.features(case))
+
     def _looks_behind(self, known: Found) -> bool:
         """Count one more of a known cause; say whether to look this time if another one hides behind it."""
         known.count += 1
@@ -134,17 +142,10 @@ class Examiner:
     # -------------------------------------------------------------------------------------------- profile
 
     def settle(self, *, last: bool = False) -> None:
-        """Find the profile that explains most, and tell what mixes readings; at the `last` settlement tell readings.
-
-        What contradicts itself does so whatever comes later, but which side of it is odd may still change; so before
-        the end mixtures are told only if there were some at the settlement before, too.
-        """
+        """Find the profile that explains most, and tell what mixes readings; at the `last` settlement tell readings."""
         began = time.process_time()
         self.evidence.settle()
-        mixed = bool(self.evidence.violated())
-        if last or (mixed and self._mixed):
-            self._settle_mixed()
-        self._mixed = mixed
+        self._settle_mixed()
         if last:
             self._settle_readings()
         self.seconds += time.process_time() - began
@@ -156,10 +157,10 @@ class Examiner:
             # A mixture is one cause; what it explains must not speak for readings as well.
             self.evidence.forget(lambda case: self._known(self.judge.features(case)) is not None)
             self.evidence.settle()
-            violated = self.evidence.violated()
-            if not violated or self.judge.late():
+            contradicting = [] if self.judge.late() else self.evidence.contradicting()
+            if not contradicting:
                 break
-            mixed = self.evidence.mixed(violated[0])
+            mixed = self.evidence.mixed(contradicting[0])
             if mixed is None:
                 continue
             found, witness, observed, still = mixed
@@ -209,14 +210,18 @@ class Examiner:
         features = self.judge.features(case)
         besides = frozenset(key for key, cause in self.causes.items() if cause.covers(features))
 
+        def wrong(candidate: Case, answer: Observation) -> bool:
+            return not self.judge.as_filtered(candidate, answer) and self.judge.unexplained(candidate, answer)
+
         def disagrees(candidate: Case) -> bool:
-            result = self.judge.answer(candidate)
-            if result is None or self.judge.as_filtered(candidate, result):
-                return False
-            return self.judge.unexplained(candidate, result)
+            answer = self.judge.answer(candidate)
+            return answer is not None and wrong(candidate, answer)
+
+        def still_wrong(candidate: Case, answer: Observation) -> bool:
+            # Not into another cause, that the case did not have.
+            return self._known(self.judge.features(candidate), besides) is None and wrong(candidate, answer)
 
         def still(candidate: Case) -> bool:
-            # Not into another cause, that the case did not have.
             return self._known(self.judge.features(candidate), besides) is None and disagrees(candidate)
 
         if known is not None:
@@ -227,7 +232,7 @@ class Examiner:
             besides -= {known.id}
         if not still(case):
             return
-        witness, observed = self.judge.reduced(case, observed, still)
+        witness, observed = self.judge.reduced(case, observed, still, still_wrong)
         # What one more step of reduction makes a known cause is that cause: only its being known kept it apart.
         for candidate in plainer_cases(witness, self.subject.plain):
             near = self._known(self.judge.features(candidate), besides)
@@ -342,6 +347,7 @@ class Examiner:
                     other.count += 1
                     self._tell(other, False)
                     return
+        found.executions = found.executions or self.executions
         self.causes[found.id] = found
         self._tell(found, True)
 
@@ -349,6 +355,7 @@ class Examiner:
         """Learn at which places of the condition any number will do, so that others like it are known at once."""
         if len(found.case.frames) > 1 or self.judge.late():
             return
+        found.narrow = self._is_narrow(found, disagrees)
         pattern = []
         for place, number in found.signature.features:
             chosen = number
@@ -360,6 +367,15 @@ class Examiner:
             pattern.append((place, chosen if number > 1 or chosen == ANY else number))
         if tuple(pattern) != found.signature.features:
             found.also = (tuple(pattern), *found.also)
+
+    def _is_narrow(self, found: Found, disagrees: Callable[[Case], bool]) -> bool:
+        """Say whether most of the usual frames that meet the condition of a cause do not show it."""
+        met = [
+            case for frame in seeds.traffic()
+            if covers(found.signature.features, self.judge.features(case := replace(found.case, frames=(frame,))))
+        ]
+        tried = met[::max(1, len(met) // _USUAL)]
+        return 2 * sum(disagrees(case) for case in tried) < len(tried)
 
     def _forget(self, found: Found) -> None:
         """Take out of the evidence what a cause explains."""

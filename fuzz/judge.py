@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.reducer import MOST_ATTEMPTS, reduce
@@ -13,7 +14,7 @@ from vnethash.models.reference import outcome
 from vnethash.spec.outcome import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vnethash.fuzz.case import Case
     from vnethash.fuzz.signature import Features
@@ -96,11 +97,32 @@ class Judge:
             against = outcome(witness.frame, witness.configuration, self.subject.readings)
         return effect(against, observed, self.subject.observes, expected.full.outcomes())
 
-    def reduced(self, case: Case, observed: Observation, still: Callable[[Case], bool]) -> tuple[Case, Observation]:
-        """Return the plainest case of which `still` says yes, and the answer to it; as far as the time allows."""
-        witness = self.reduced_case(case, still)
+    def reduced(
+        self, case: Case, observed: Observation, still: Callable[[Case], bool],
+        check: Callable[[Case, Observation], bool] | None = None,
+    ) -> tuple[Case, Observation]:
+        """Return the plainest case of which `still` says yes, and the answer to it; as far as the time allows.
+
+        `check` is what `still` says of a case and the answer to it. With it many cases are asked in a row first,
+        because some targets take long to be configured; what looks good is then asked alone.
+        """
+        screen = None if check is None else lambda cases: self._screened(cases, check)
+        witness = reduce(case, self.subject.plain, still, MOST_ATTEMPTS, self.late, screen)
         result = self.observe(witness.configuration, witness.frames) if witness != case else None
         return (witness, result) if isinstance(result, Observation) else (case, observed)
+
+    def _screened(self, cases: Sequence[Case], check: Callable[[Case, Observation], bool]) -> Iterator[Case]:
+        """Yield those of some cases that look as if they were answered so, in order; those that cannot be told, too."""
+        for configuration, group in groupby(cases, key=lambda case: case.configuration):
+            alike = list(group)
+            if len(alike) == 1 or any(len(case.frames) > 1 for case in alike):
+                yield from alike
+                continue
+            self.observations += len(alike)
+            results = self.subject.answers(configuration, [case.frame for case in alike])
+            for case, result in zip(alike, results, strict=False):
+                if isinstance(result, Observation) and check(case, result):
+                    yield case
 
     def reduced_case(self, case: Case, still: Callable[[Case], bool], most: int = MOST_ATTEMPTS) -> Case:
         """Return the plainest case of which `still` says yes, found by so many attempts, as far as the time allows."""

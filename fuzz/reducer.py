@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, follower, headers, inserted, without
@@ -17,14 +18,14 @@ from vnethash.models.before import fewest
 from vnethash.spec import craft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from vnethash.fuzz.case import Case
     from vnethash.spec.configuration import Configuration
 
 #: Candidates put to the target for one cause.
 MOST_ATTEMPTS = 3000
-_WEIGHTS = {"eth": 0, "ipv4": 0, "udp": 0, "rest": 0, "tcp": 1, "ipv6": 2, "upper": 3}
+_WEIGHTS = {"eth": 0, "ipv4": 0, "udp": 0, "rest": 0, "tcp": 1, "ipv6": 2, "upper": 0}
 #: What a header that is not all there weighs: more than a plain one behind it.
 _CUT = 6
 _UDP, _TCP = craft.udp(checksum=0), craft.tcp(checksum=0, sequence=0, acknowledgment=0, window=0)
@@ -34,32 +35,40 @@ Cost = tuple[int, int, int, int, int, bytes]
 
 def reduce(
     case: Case, plain: Configuration, holds: Callable[[Case], bool], most: int = MOST_ATTEMPTS,
-    late: Callable[[], bool] = lambda: False,
+    late: Callable[[], bool] = lambda: False, screen: Callable[[Sequence[Case]], Iterable[Case]] | None = None,
 ) -> Case:
     """Return the plainest case found of which `holds` still says yes; `plain` is the default as the target takes it.
 
-    It stops after so many attempts, and when the time is up (`late`).
+    It stops after so many attempts, and when the time is up (`late`). `screen` returns those of some cases, in order,
+    of which `holds` may say yes.
     """
     attempts = 0
     tried: set[Case] = {case}
-    now = cost(case, plain)
-    progress = True
-    while progress:
-        progress = False
-        for candidate in plainer_cases(case, plain):
-            if candidate in tried:
-                continue
-            tried.add(candidate)
-            price = cost(candidate, plain)
-            if price >= now:
-                continue
-            attempts += 1
-            if attempts > most or late():
-                return case
-            if holds(candidate):
-                case, now, progress = candidate, price, True
+    better: Case | None = case
+    while better is not None:
+        case, better = better, None
+        now = cost(case, plain)
+        fresh = (one for one in plainer_cases(case, plain) if one not in tried)
+        for some in _growing(one for one in fresh if cost(one, plain) < now):
+            for candidate in some if screen is None else screen(some):
+                attempts += 1
+                if attempts > most or late():
+                    return case
+                if holds(candidate):
+                    better = candidate
+                    break
+            if better is not None:
                 break
+            tried.update(some)
     return case
+
+
+def _growing(cases: Iterator[Case]) -> Iterator[list[Case]]:
+    """Yield the cases in lists of 1, 2, 4, ... 64: the first are the likeliest."""
+    size = 1
+    while some := list(dict.fromkeys(islice(cases, size))):
+        yield some
+        size = min(2 * size, 64)
 
 
 def cost(case: Case, plain: Configuration) -> Cost:
@@ -107,19 +116,20 @@ def plainer_cases(case: Case, plain: Configuration) -> Iterator[Case]:
 def _plain_frames() -> tuple[bytes, ...]:
     """Return the plainest frame of each kind that hash types tell apart."""
     options = craft.destination_options()
-    uppers = (_UDP, _TCP, craft.raw(0xFF))
-    return tuple(
-        craft.ethernet(packet) for upper in uppers for packet in (
-            craft.ipv4(upper, checksum=0, identification=0), craft.ipv6(upper), craft.ipv6(options, upper),
-        )
-    )  # fmt: skip
+    packets = [craft.ipv4(upper, checksum=0, identification=0) for upper in (_UDP, craft.raw(0), _TCP)]
+    packets += [craft.ipv6(*ahead, upper) for ahead in ((), (options,)) for upper in (_UDP, craft.raw(0xFF), _TCP)]
+    return tuple(craft.ethernet(packet) for packet in packets)
 
 
 def _exchanged(case: Case, plain: Configuration) -> Iterator[Case]:
-    """Yield the case with one hash type fewer changed, and for the last frame a plain one of any kind.
+    """Yield the case with a plain frame of any kind for the last one, also with one hash type fewer changed.
 
     A cause in a configuration may show by several frames, each with types of its own that have to be out of the way.
     """
+    if case.configuration == plain:
+        return
+    for frame in _plain_frames():
+        yield replace(case, frames=(*case.frames[:-1], frame))
     changed = case.configuration.hash_types ^ plain.hash_types
     for bit in range(changed.bit_length()):
         if changed >> bit & 1 and changed.bit_count() > 1:

@@ -131,7 +131,7 @@ def odd_fields(frame: bytes, header: Header) -> list[tuple[str, int]]:
     """Return the fields of a header that are not plain."""
     found: list[tuple[str, int]] = []
     if header.kind == "upper" or (header.kind == "rest" and header.link):
-        found.append(("type" if header.number > 255 else "protocol", header.number))
+        found.append(("type" if header.kind == "rest" else "protocol", header.number))
     if header.kind in {"option", "ipv4-option"}:
         if header.number != 1:
             size = header.end - header.start - 2

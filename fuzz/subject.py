@@ -229,16 +229,29 @@ class Subject:
         None if it refuses the configuration or fails altogether; raises nothing of a target.
         """
         try:
-            if self._counted is None:
-                self._configuration = None
-                self._filter = None
-            self.target.configure(configuration)
-            return self.target.run(frames)[-1]
+            return self._asked(configuration, frames)[-1]
         except Refused:
             return None
         except TargetError as error:
             self.failure(error)
             return Errored(error.message)
+
+    def answers(self, configuration: Configuration, frames: Sequence[bytes]) -> list[Result]:
+        """Return the answers to frames that have nothing to do with one another, asked in a row; empty if it fails."""
+        try:
+            return self._asked(configuration, frames)
+        except Refused:
+            return []
+        except TargetError as error:
+            self.failure(error)
+            return []
+
+    def _asked(self, configuration: Configuration, frames: Sequence[bytes]) -> list[Result]:
+        if self._counted is None:
+            self._configuration = None
+            self._filter = None
+        self.target.configure(configuration)
+        return list(self.target.run(frames))
 
     def failure(self, error: TargetError) -> None:
         """Count a failure; open the target again, or give it up."""

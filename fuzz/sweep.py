@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from vnethash.fuzz import seeds
 from vnethash.fuzz.anatomy import FIELDS, NUMBERS, Header, headers, without
 from vnethash.fuzz.case import KEYS
-from vnethash.fuzz.mutation import ADDRESSES, OCTETS, WORDS
+from vnethash.fuzz.mutation import ADDRESSES, LONGEST, OCTETS, WORDS
 from vnethash.spec import craft
 from vnethash.spec.constants import ALL_HASH_TYPES, HashType
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from vnethash.spec.configuration import Configuration
     from vnethash.targets.base import Capabilities
 
-#: Settings; telling values of a field and short chains; the same values in all surroundings; all octets, options and
-#: sizes; longer chains, lengths and cuts.
+#: Settings; telling values of a field and short chains; the same values in all surroundings, and every cut; all octets,
+#: options and sizes; longer chains and lengths.
 _SETTINGS, _TELLING, _AROUND, _ALL, _LONG = range(5)
 #: How often what is likeliest to tell comes first.
 _FIRST = 0.7
@@ -39,7 +39,9 @@ _LONGEST_CUT = 260
 #: Bytes of payload up to which every length is tried.
 _LONGEST_PAYLOAD = 1200
 _FLIPPED = 128
-_TAGS = (0x8100, 0x88A8)
+_TAGS = (0x8100, 0x88A8, 0x9100)
+#: How often one extension header stands in a chain: all low numbers, and a few beyond any limit that is likely.
+_REPEATS = (*range(3, 18), 20, 24, 30, 31, 32, 33)
 _OPTIONS = frozenset({"option", "ipv4-option"})
 _TYPES_4 = int(HashType.IPV4 | HashType.TCPV4 | HashType.UDPV4)
 _TYPES_EX = int(HashType.IP_EX | HashType.TCP_EX | HashType.UDP_EX)
@@ -57,6 +59,7 @@ class Sweep:
             self._add(_SETTINGS, configuration, seeds.traffic())
         for part in _kinds():
             self._add(_TELLING, plain, _chains(part, 1))
+            self._add(_ALL, plain, _repeats(part))
             self._add(_LONG, plain, _chains(part, 2))
         for upper in _uppers():
             for holder in (craft.destination_options, craft.hop_by_hop):
@@ -72,6 +75,8 @@ class Sweep:
         """Take in what can be changed in a case, as far as nothing like it was there before."""
         frame = case.frame
         layout = [header for header in headers(frame) if header.end > header.start]
+        # Inside of a tunnel all is tried again where that is looked into.
+        inner = case.configuration.tunnel_types != 0
         solid = [header for header in layout if header.kind not in _OPTIONS]
         for header in layout:
             ahead = [each.kind for each in solid if each.start < header.start]
@@ -81,21 +86,25 @@ class Sweep:
                 at = header.start + offset
                 if at + size > header.end:
                     continue
-                is_new = self._is_new("ipv6" in ahead, header.kind, name)
-                if self._is_new(*around, name):
+                is_new = self._is_new(inner, "ipv6" in ahead, header.kind, name)
+                if self._is_new(inner, *around, name):
                     values = _telling(frame, at, size)
                     self._add(_TELLING if is_new else _AROUND, case.configuration, _with(frame, at, size, values))
                 if is_new and size <= 2:
                     lowest = range(256 if size == 1 else 1024)
                     self._add(_ALL, case.configuration, _with(frame, at, size, lowest))
-        if len(frame) <= _LONGEST_CUT and self._is_new(*(header.kind for header in solid)):
-            self._add(_LONG, case.configuration, _cuts(frame, layout))
+        if len(frame) <= _LONGEST_CUT and self._is_new(inner, *(header.kind for header in solid)):
+            self._add(_AROUND, case.configuration, _cuts(frame, layout))
 
     def _is_new(self, *what: object) -> bool:
         if what in self._tried:
             return False
         self._tried.add(what)
         return True
+
+    def early(self) -> bool:
+        """Say whether what is likeliest to tell something is not all tried."""
+        return bool(self._left[_SETTINGS] or self._left[_TELLING])
 
     def batch(self, count: int) -> tuple[Configuration, list[bytes]] | None:
         """Return up to so many frames and their configuration; None when all was tried."""
@@ -224,6 +233,15 @@ def _chains(first: craft.Part, more: int) -> Iterator[bytes]:
     for parts in product(_kinds(), repeat=more):
         for upper in _uppers():
             yield craft.ethernet(craft.ipv6(first, *parts, upper))
+
+
+def _repeats(part: craft.Part) -> Iterator[bytes]:
+    """Yield IPv6 packets with one extension header many times."""
+    for count in _REPEATS:
+        for upper in _uppers():
+            frame = craft.ethernet(craft.ipv6(*(part,) * count, upper))
+            if len(frame) <= LONGEST:
+                yield frame
 
 
 def _options(holder: Callable[..., craft.Part], upper: craft.Part) -> Iterator[bytes]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Frames of a batch under a configuration of the corpus, and under one that was changed for it.
 BATCH, _TRIAL = 256, 64
+#: Of so many batches one is of chance: while the sweep has not tried what is likeliest to tell something, and later.
+_EARLY, _LATER = 5, 2
 #: How often a batch of chance is put under a changed configuration.
 _RECONFIGURED = 0.5
 #: Parents among the newest that are preferred, and how often.
@@ -73,7 +75,7 @@ def run(campaign: Campaign) -> None:
         for case in parents.fresh(campaign.corpus.cases):
             sweep.learn(case)
         turn += 1
-        drawn = sweep.batch(campaign.room(BATCH)) if turn % 2 else None
+        drawn = sweep.batch(campaign.room(BATCH)) if turn % (_EARLY if sweep.early() else _LATER) else None
         configuration, frames = drawn or _by_chance(campaign, parents)
         for index in campaign.execute(configuration, frames):
             campaign.keep(Case(configuration, (frames[index],)))

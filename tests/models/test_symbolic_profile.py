@@ -6,7 +6,7 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vnethash.models.symbolic.profile import Constraint, find_profile, satisfied
+from vnethash.models.symbolic.profile import Constraint, explained_beside, find_profile, satisfied
 
 FIELDS = {"vlan_tags": 5, "tcp_cut": 4, "atomic_fragment": 2}
 
@@ -69,3 +69,10 @@ def test_the_profile_satisfies_as_many_answers_as_any_set_of_readings(asked: lis
     full = {name: profile.readings[name] for name in FIELDS}
     assert profile.satisfied == {constraint for constraint in different if satisfied(constraint, full)}
     assert len(profile.satisfied) == best
+
+
+def test_what_can_be_explained_beside_the_rest_is_told_from_what_contradicts_it() -> None:
+    kept = [frozenset({when(tcp_cut={0, 2})}), frozenset({when(vlan_tags={1}), when(atomic_fragment={1})})]
+    others = [frozenset({when(tcp_cut={2})}), frozenset({when(tcp_cut={1})}), frozenset({when(vlan_tags={0})})]
+    assert explained_beside(kept, others) == [True, False, True]
+    assert explained_beside([], others) == [True, True, True]

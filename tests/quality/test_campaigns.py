@@ -1,0 +1,155 @@
+"""Campaigns end within their time, tell one cause once, and find what the static suite finds."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from against_static import Row, beside, campaign_on, held_against
+from hidden import several
+from hunts import hunt, shown_by
+from in_process import InProcess, campaign_of
+from plain import Plain
+from vnethash.fuzz.campaign import Campaign, Limits
+from vnethash.fuzz.case import Case
+from vnethash.fuzz.corpus import Corpus
+from vnethash.fuzz.engines import load_engine
+from vnethash.fuzz.found import Found
+from vnethash.fuzz.reducer import reduce
+from vnethash.fuzz.seeds import traffic
+from vnethash.fuzz.signature import Signature, frame_features
+from vnethash.fuzz.subject import Subject
+from vnethash.fuzz.sweep import Sweep, settings
+from vnethash.models.allowed import dialect
+from vnethash.spec import craft
+from vnethash.spec.configuration import Configuration
+from vnethash.spec.questions import load_questions
+from vnethash.targets.base import Capabilities
+from vnethash.targets.registry import open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vnethash.targets.base import Result
+
+ALL = Capabilities(
+    frozenset({"queue"}), frozenset({"RSS", "HASH_REPORT", "HASH_TUNNEL"}), tunnel_types=511, queues=1024,
+    max_indirection_table_length=512,
+)
+
+
+class Slow(InProcess):
+    """A device that takes a second for each time it is asked, by a clock of its own."""
+
+    now = 0.0
+
+    def run(self, frames: Sequence[bytes]) -> list[Result]:
+        type(self).now += 1
+        return super().run(frames)
+
+
+def test_a_campaign_asks_nothing_more_when_its_time_is_over() -> None:
+    for seconds in (40, 300):
+        Slow.now = 0.0
+        subject = Subject("slow", lambda _: Slow("slow", several("ttl", "option-length", "vlan-priority", "urgent")))
+        began = Slow.now
+        campaign = Campaign([subject], Corpus(), None, seed=1, limits=Limits(seconds), clock=lambda: Slow.now)
+        campaign.run(load_engine("builtin"))
+        # What was asked last may be the answer to a witness that was being reduced.
+        assert seconds * 0.5 < Slow.now - began <= seconds + 1
+    assert campaign.causes()
+
+
+def test_a_cause_that_shows_only_without_some_hash_types_is_told_once() -> None:
+    (cause,) = campaign_of(several("all-but-udp6"), 4_000, seed=2).causes()
+    assert ("config.hash_types", 0x1DF) in cause.signature.features
+
+
+def test_what_contradicts_itself_is_one_cause_and_told_before_the_end() -> None:
+    found = hunt(lambda: several("vlan-priority"), 1, executions=60_000, beyond=0.0)
+    (cause,) = found.causes
+    assert cause.kind == "inconsistent"
+    assert ("has vlan", 1) in cause.signature.features
+    assert found.told[cause.id][0] < 60_000
+    devices = {"it": lambda: several("vlan-priority"), "other": lambda: several("ttl"), "plain": Plain}
+    assert shown_by(cause, devices) == ["it"]
+
+
+def test_a_campaign_from_an_empty_corpus_finds_the_readings_that_the_static_suite_finds() -> None:
+    ndis, literal = dialect("ndis")._asdict(), dialect("literal")._asdict()
+    findings = [
+        {"id": question.id, "cause": "reading", "question": question.id, "witness": None, "vectors": [1],
+         "reading": question.readings[ndis[question.field]].name}
+        for question in load_questions().values()
+        if question.field in ndis and ndis[question.field] != literal[question.field]
+    ]  # fmt: skip
+    campaign = campaign_on("model:ndis", open_target, 1, executions=20_000)
+    rows = held_against(campaign, findings)
+    assert len(rows) == 11
+    assert {row.how for row in rows if row.cause is not None} == {"reading"}
+    assert sum(row.cause is not None for row in rows) >= 9, [row.line() for row in rows]
+    assert beside(campaign, rows) == []
+    for row in rows:
+        assert row.cause is None or 0 < row.cause.executions <= 20_000
+
+
+def test_a_finding_without_a_cause_is_told_as_such() -> None:
+    assert "not found" in Row("T1.x", "defect", "", True, None, "").line()
+    assert "sequences" in Row("T1.x", "defect", "", False, None, "").line()
+
+
+def test_a_frame_that_ends_behind_its_ethertype_is_no_plain_frame() -> None:
+    for kind in (0x0800, 0x86DD, 0x88B5):
+        assert frame_features(bytes(12) + craft.two(kind)) != frame_features(craft.ethernet(craft.ipv4(craft.udp())))
+        assert ("type", kind) in frame_features(bytes(12) + craft.two(kind))
+
+
+def test_a_cause_that_usual_frames_do_not_show_is_taken_for_nothing_else() -> None:
+    case = Case(Configuration(), (traffic()[0],))
+    found = Found("it", "unexplained", "", (), Signature("value", "V4-1", ()), case, None, "")
+    assert found.covers((("has tcp", 1),))
+    found.narrow = True
+    assert not found.covers((("has tcp", 1),))
+    assert found.covers(())
+
+
+def test_reduction_that_asks_many_at_once_ends_at_the_same_witness_and_asks_fewer_alone() -> None:
+    plain = Configuration()
+
+    def holds(case: Case) -> bool:
+        return case.frame[14:15] == b"\x60" and case.configuration.hash_types & 2 == 0
+
+    for upper in (craft.tcp(), craft.udp(payload=b"abc")):
+        start = Case(
+            Configuration(hash_types=0x18, unclassified_queue=3),
+            (craft.ethernet(craft.ipv6(craft.home_options(), craft.fragment(more=True), upper)),),
+        )
+        alone: list[Case] = []
+
+        def asked(case: Case, alone: list[Case] = alone) -> bool:
+            alone.append(case)
+            return holds(case)
+
+        witness = reduce(start, plain, asked)
+        one_by_one = len(alone)
+        alone.clear()
+        assert reduce(start, plain, asked, screen=lambda cases: [case for case in cases if holds(case)]) == witness
+        assert len(alone) < one_by_one
+
+
+def test_the_sweep_tries_every_setting_and_nothing_twice_in_one_surrounding() -> None:
+    plain = Configuration()
+    sweep = Sweep(Random(1), plain, ALL)
+    sweep.learn(Case(plain, (craft.ethernet(craft.ipv4(craft.udp())),)))
+    seen: set[Configuration] = set()
+    ports: list[bytes] = []
+    while (drawn := sweep.batch(256)) is not None:
+        configuration, frames = drawn
+        assert 0 < len(frames) <= 256
+        seen.add(configuration)
+        ports += [frame[36:38] for frame in frames if configuration == plain and len(frame) == 42]
+    assert set(settings(plain, ALL)) < seen
+    assert {number.to_bytes(2, "big") for number in range(1024)} <= set(ports)
+    sweep.learn(Case(plain, (craft.ethernet(craft.ipv4(craft.udp(payload=b"x"))),)))
+    left = sweep.batch(256)
+    assert left is None or all(len(frame) <= 43 for frame in left[1])
