@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnethash.fuzz.case import Case
 from vnethash.models.symbolic.corpus import shown
@@ -77,13 +77,13 @@ def lines(records: Iterable[str]) -> Iterator[str]:
             raise FormatError(f"not a line of proof.jsonl: {error}") from None
 
 
-def _line(question: str, pair: dict[str, object]) -> str:
+def _line(question: str, pair: dict[str, Any]) -> str:
     configuration = Configuration.from_json(pair["configuration"], where=question)
     table = configuration.indirection_table
     if table != tuple(range(len(table))):
         raise FormatError(f"{question}: the table of its witness is not in order")
     key = configuration.key.hex()
-    first, second = pair["readings"]  # type: ignore[misc]
+    first, second = pair["readings"]
     words = (
         question, first, second, "|".join(sorted(configuration.features)), f"{configuration.hash_types:x}",
         f"{configuration.tunnel_types:x}", _NAMED_KEYS.get(key, key), str(len(table)),
