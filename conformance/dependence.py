@@ -45,23 +45,13 @@ def dependent(prober: Prober, judgement: Judgement) -> dict[int, Cause]:
     for entry in judgement.judged:
         if entry.verdict == "fail" and entry.observation is not None:
             groups.setdefault(entry.answer.configuration, []).append(entry)
+    if not any(_changed(entries, _in_company(prober.ask, *_frames(entries))) for entries in groups.values()):
+        return {}
     found: dict[int, Judged] = {}
-    for configuration, entries in groups.items():
-        frames = [entry.answer.case.frame for entry in reversed(entries)]
-        answers = _in_company(prober.ask, configuration, frames)
-        if answers is None:
-            continue
-        changed = [
-            (entry, answer) for entry, answer in zip(reversed(entries), answers, strict=True)
-            if isinstance(answer, Observation) and answer != entry.observation
-        ]
-        if not changed:
-            continue
-        frames = [entry.answer.case.frame for entry, _ in changed]
-        twice = [_in_company(prober.ask_each, configuration, frames) for _ in range(2)]
-        for (entry, _), one, other in zip(changed, twice[0] or (), twice[1] or (), strict=False):
-            if one == other != entry.observation:
-                found[entry.answer.case.id] = entry
+    for entries in groups.values():
+        once, again = (_in_company(prober.ask_each, *_frames(entries)) for _ in range(2))
+        twice = [one if one == other else None for one, other in zip(once or (), again or (), strict=False)]
+        found |= {entry.answer.case.id: entry for entry in _changed(entries, twice)}
     readings = judgement.profile.as_readings()
     named = _previous(judgement, found, readings) if found else set()
     return {
@@ -70,7 +60,21 @@ def dependent(prober: Prober, judgement: Judgement) -> dict[int, Cause]:
     }
 
 
-def _in_company(ask: Ask, configuration: Configuration, frames: Sequence[bytes]) -> list[Result] | None:
+def _frames(entries: Sequence[Judged]) -> tuple[Configuration, list[bytes]]:
+    return entries[0].answer.configuration, [entry.answer.case.frame for entry in entries]
+
+
+def _changed(entries: Sequence[Judged], answers: Sequence[Result | None] | None) -> list[Judged]:
+    """Return those of some entries that were now answered, and otherwise than in the run."""
+    return [
+        entry for entry, answer in zip(entries, answers or (), strict=False)
+        if isinstance(answer, Observation) and answer != entry.observation
+    ]
+
+
+def _in_company(
+    ask: Ask, configuration: Configuration, frames: Sequence[bytes]
+) -> Sequence[Result | None] | None:
     """Return what comes out for each frame when it is put behind plain ones; None if nothing does."""
     results = ask([one for frame in frames for one in (*_WASH, frame)], configuration)
     return None if results is None else results[len(_WASH)::len(_WASH) + 1]
@@ -97,24 +101,20 @@ def _previous(judgement: Judgement, found: Iterable[int], readings: Readings) ->
 
 
 def shown_behind(
-    ask: Ask,
-    observes: frozenset[str],
-    entry: Judged,
-    cause: Cause,
-    judgement: Judgement,
-    expectations: Expectations,
+    prober: Prober, entry: Judged, cause: Cause, judgement: Judgement, expectations: Expectations
 ) -> tuple[tuple[bytes, ...], bytes, Configuration, Observation] | None:
     """Return the fewest frames before one, that frame, the configuration and the answer that show a dependence.
 
-    `ask` puts frames under a configuration. None if it cannot be shown again.
+    None if it cannot be shown again.
     """
     readings = judgement.profile.as_readings()
+    observes = prober.target.capabilities.observes
     definite = entry.definite
 
     def answer(before: Sequence[bytes], frame: bytes, configuration: Configuration) -> Observation | None:
         """Return the answer that these frames give whatever came before them, and the frame without them does not."""
         runs = ((*_WASH, frame), (*_WASH, *before, frame), (*_OTHER_WASH, *before, frame))
-        results = ask([one for run in runs for one in run], configuration)
+        results = prober.ask_each([one for run in runs for one in run], configuration)
         if results is None:
             return None
         ends = [sum(map(len, runs[:number + 1])) - 1 for number in range(len(runs))]

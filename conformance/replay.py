@@ -68,7 +68,9 @@ def replay(
         return Replay("cannot be replayed", None, error.line())
     try:
         target.configure(configuration)
-        result = target.run([*before, frame])[-1]
+        for ahead in before:  # one by one: not every target keeps the order of a batch
+            target.run([ahead])
+        result = target.run([frame])[0]
         observes = target.capabilities.observes
     except Refused as refused:
         return Replay("cannot be replayed", None, f"the target refuses the configuration: {refused.message}")

@@ -99,10 +99,8 @@ def find(
     before: tuple[bytes, ...] = ()
     if group.depends:
         shown_again = None
-        definite = sorted(group.entries, key=lambda one: not one.definite)[:_MOST_ENTRIES]
-        for ask, candidate in ((ask, candidate) for ask in (prober.ask, prober.ask_each) for candidate in definite):
-            cause = candidate.depends or PREVIOUS
-            shown_again = shown_behind(ask, observes, candidate, cause, judgement, expectations)
+        for candidate in sorted(group.entries, key=lambda one: not one.definite)[:_MOST_ENTRIES]:
+            shown_again = shown_behind(prober, candidate, candidate.depends or PREVIOUS, judgement, expectations)
             if shown_again:
                 entry = candidate
                 before, frame, configuration, observed = shown_again
