@@ -145,6 +145,9 @@ class Run(Generic[DrivenT, ExaminerT, CaseT]):
         rng: the only source of chance; the same seed and limits in executions give the same campaign.
     """
 
+    #: Executions behind which the profiles are found for the first time.
+    first_settle = _FIRST_SETTLE
+
     def __init__(
         self, subjects: Sequence[DrivenT], corpus: AnyCorpus[CaseT], ledger: Ledger | None, *, engine: str = "builtin",
         seed: int = 0, limits: Limits, watcher: Watcher | None = None, tool: str = "vnethash",
@@ -166,7 +169,7 @@ class Run(Generic[DrivenT, ExaminerT, CaseT]):
         self._began = clock()
         self._settling = 0.0
         self._next_point = 0.0
-        self._next_settle = _FIRST_SETTLE
+        self._next_settle = self.first_settle
         self._name = f"{now()}-{seed}-{os.getpid()}"
         self._started = now()
         self._everyone = list(subjects)

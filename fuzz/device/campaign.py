@@ -20,9 +20,18 @@ _OBSERVATIONS, _STEPS_EACH = 20_000, 4
 class ControlCampaign(Run[DeviceSubject, ControlExaminer, ControlCase]):
     """One run of fuzzing with sequences."""
 
+    first_settle = 1_000
+
     def examiner(self, subject: DeviceSubject) -> ControlExaminer:
         """Return what judges the answers of a device."""
         return ControlExaminer(subject, self.tell, self.late)
+
+    def settle(self, *, last: bool = False) -> None:
+        """Find the profiles; before the end also reduce what shows their readings, which takes longest then."""
+        super().settle(last=last)
+        if not last:
+            for subject in self.subjects:
+                self.examiners[subject.name].evidence.prepare()
 
     def execute(self, case: ControlCase) -> bool:
         """Put a sequence to all devices, judge what differs, and say whether it reached something new."""

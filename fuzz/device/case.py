@@ -101,8 +101,8 @@ class ControlCase:
         return hashlib.sha256(encode(self)).hexdigest()[:32]
 
 
-def legal(steps: Iterable[Step], offered: int | None = None) -> tuple[Step, ...]:
-    """Return the steps that can be put, features cut down to those offered; empty if nothing is negotiated."""
+def legal(steps: Iterable[Step], offered: int | None = None, most: int | None = None) -> tuple[Step, ...]:
+    """Return the first `most` steps that can be put, features cut down to those offered; empty if there are none."""
     made: list[Step] = []
     features = 0
     for step in steps:
@@ -122,7 +122,7 @@ def legal(steps: Iterable[Step], offered: int | None = None) -> tuple[Step, ...]
                 one = one._replace(header=one.header[:12] if any(one.header[:12]) else b"")
         if made or isinstance(one, Negotiate):
             made.append(one)
-        if len(made) == MOST_STEPS:
+        if len(made) == most:
             break
     return tuple(made)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.device.case import legal
@@ -37,6 +37,26 @@ _SHARPENED = 4
 _NOTHING = Case(Configuration(), ())
 
 
+class _Ready(NamedTuple):
+    """An answer that shows a reading, reduced.
+
+    Attributes:
+        witness: what a device showed that was started anew.
+        kind: of the cause.
+        alone: whether no other reading but the literal ones is needed to explain it.
+        whole: whether it shows all that can be shown, so that more evidence would not make it better.
+        evidence: how many answers there were when it was made.
+        times: how many of them showed the reading.
+    """
+
+    witness: Played
+    kind: str
+    alone: bool
+    whole: bool
+    evidence: int
+    times: int
+
+
 class Evidence:
     """Answers by what would explain them, the shortest of each, and the profile that follows."""
 
@@ -46,6 +66,7 @@ class Evidence:
         self._examiner = examiner
         self._subject = examiner.subject
         self._settled = -1
+        self._made: dict[tuple[str, int], _Ready] = {}
 
     def agree(self, constraint: Constraint, played: Played) -> None:
         """Take in an answer that is as filtered: it may rule readings out."""
@@ -87,70 +108,106 @@ class Evidence:
             self.profile = find_profile(sorted(self.exemplars, key=_order))
             self._subject.adopt(self.profile.readings)
 
+    def prepare(self) -> None:
+        """Find the profile, and reduce an answer for each of its readings while there is time for that."""
+        self.settle()
+        for question, number in self._readings():
+            if self._examiner.late() or self._subject.ended:
+                break
+            self._ready(question, number)
+
     def conclude(self) -> list[ControlFound]:
         """Enter what the profile does not explain, then the readings that it has; return those causes."""
         for _ in range(_MOST_MIXED):
             self.settle()
             # A mixture is one cause; what it explains must not speak for readings as well.
-            if not self._mixed():
+            if self._examiner.late() or not self._mixed():
                 break
         self.settle()
-        assert self.profile is not None
         found = []
-        for name, question in all_by_field().items():
-            number = self.profile.readings.get(name, 0)
-            if number and 0 not in self.profile.possible.get(name, frozenset({0})):
-                one = self._reading(self.profile, question, number)
-                if one is not None:
-                    found.append(one)
-                    self._examiner.enter(one)
+        for question, number in self._readings():
+            one = self._reading(question, number)
+            if one is not None:
+                found.append(one)
+                self._examiner.enter(one)
         return found
 
-    def _reading(self, profile: Profile, question: Question, number: int) -> ControlFound | None:
-        examiner = self._examiner
+    def _readings(self) -> list[tuple[Question, int]]:
+        """Return the questions that the profile answers otherwise than the words say, with the readings."""
+        profile = self.profile
+        assert profile is not None
+        numbers = {name: profile.readings.get(name, 0) for name in all_by_field()}
+        return [
+            (question, numbers[name]) for name, question in all_by_field().items()
+            if numbers[name] and 0 not in profile.possible.get(name, frozenset({0}))
+        ]
+
+    def _ready(self, question: Question, number: int) -> _Ready | None:
+        """Return a reduced answer that shows a reading, None if none does; made once for the evidence that there is."""
+        key = (question.field, number)
+        known = self._made.get(key)
+        if known is not None and (known.whole or known.evidence == len(self.exemplars)) and self._still(
+                known.witness, question, number, known):  # fmt: skip
+            return known
+        made = self._reduced_for(question, number)
+        if made is not None:
+            self._made[key] = made
+        return made
+
+    def _reduced_for(self, question: Question, number: int) -> _Ready | None:
+        profile = self.profile
+        assert profile is not None
         standing = question.readings[number].standing
         showing = [
             played for constraint, played in self.exemplars.items()
-            if constraint in profile.satisfied and self._shows(played, profile, question, number)
+            if constraint in profile.satisfied and self._shows(played, question, number)
         ]
-        definite = [played for played in showing if not self._allowed(played)] if standing == "defect" else []
-        kind = "reading" if standing != "defect" else "defect" if definite else "inconsistent"
         if not showing:
             return None
-        if standing == "defect" and not definite:
-            definite = self._sharpened(showing, lambda played: self._shows(played, profile, question, number))
-            kind = "defect" if definite else kind
-        also = self._also(profile, question, number)
-        signature = Steps("reading", question.id, ((question.field, -1 if also else number),))
-        already = next((cause for cause in examiner.causes.values() if cause.signature == signature), None)
-        if already is not None and already.kind == kind:
-            already.count = max(already.count, len(showing))
-            return already
+        definite = [played for played in showing if not self._allowed(played)] if standing == "defect" else []
+        if standing == "defect" and not definite and not self._examiner.late():
+            definite = self._sharpened(showing, lambda played: self._shows(played, question, number))
+        kind = "reading" if standing != "defect" else "defect" if definite else "inconsistent"
+        best = min(definite or showing, key=lambda played: (
+            self._needs_others(played, question, number), len(played.steps), len(repr(played.steps))))  # fmt: skip
+        alone = not self._needs_others(best, question, number)
+        ready = _Ready(best, kind, alone, kind != "inconsistent" and alone, len(self.exemplars), len(showing))
+        return ready._replace(witness=self._reduced(
+            best, lambda again: again is not None and self._still(again, question, number, ready)))  # fmt: skip
+
+    def _still(self, again: Played, question: Question, number: int, ready: _Ready) -> bool:
+        """Say whether what was seen shows a reading as clearly as what is being reduced."""
+        if again.error or len(again.seen) != len(again.steps) or not self._shows(again, question, number):
+            return False
+        if ready.alone and self._needs_others(again, question, number):
+            return False
+        return ready.kind != "defect" or not self._allowed(again)
+
+    def _needs_others(self, played: Played, question: Question, number: int) -> bool:
+        """Say whether the literal readings and this one do not explain what was seen."""
         only = {**dict.fromkeys(all_by_field(), 0), question.field: number}
+        return self._subject.fault(played, only) is not None
 
-        def needs_others(played: Played) -> bool:
-            return self._subject.fault(played, only) is not None
-
-        best = min(
-            definite or showing, key=lambda played: (needs_others(played), len(played.steps), len(repr(played.steps)))
-        )
-        alone = not needs_others(best)
-
-        def still(again: Played | None) -> bool:
-            if again is None or again.error or len(again.seen) != len(again.steps):
-                return False
-            if alone and needs_others(again):
-                return False
-            return self._shows(again, profile, question, number) and (not definite or not self._allowed(again))
-
-        witness = self._reduced(best, still)
+    def _reading(self, question: Question, number: int) -> ControlFound | None:
+        examiner, profile = self._examiner, self.profile
+        assert profile is not None
+        ready = self._ready(question, number)
+        if ready is None:
+            return None
+        numbers = (number, *self._also(profile, question, number))
+        signature = Steps("reading", question.id, ((question.field, number if len(numbers) == 1 else -1),))
+        already = next((cause for cause in examiner.causes.values() if cause.signature == signature), None)
+        if already is not None and already.kind == ready.kind:
+            already.times = max(already.times, ready.times)
+            return already
+        witness = ready.witness
         first = self._subject.fault(witness, dict.fromkeys(all_by_field(), 0))
         words = f"at step {first.step + 1}: {first.fault.words}" if first else question.readings[number].words
-        numbers = (number, *also)
         return ControlFound(
-            self._subject.name, kind, "; or ".join(question.readings[one].words for one in numbers), question.clauses,
-            signature, _NOTHING, None, words, question.id, " or ".join(question.readings[one].name for one in numbers),
-            len(showing), shown=shown(witness.steps, witness.seen, self._subject.traits),
+            self._subject.name, ready.kind, "; or ".join(question.readings[one].words for one in numbers),
+            question.clauses, signature, _NOTHING, None, words, question.id,
+            " or ".join(question.readings[one].name for one in numbers), ready.times,
+            shown=shown(witness.steps, witness.seen, self._subject.traits),
         )
 
     @staticmethod
@@ -176,8 +233,10 @@ class Evidence:
                     return [again]
         return []
 
-    def _shows(self, played: Played, profile: Profile, question: Question, number: int) -> bool:
+    def _shows(self, played: Played, question: Question, number: int) -> bool:
         """Say whether answers follow under the profile, under no alternative to its reading, and not literally."""
+        profile = self.profile
+        assert profile is not None
         readings = {**dict.fromkeys(all_by_field(), 0), **profile.readings}
         fault = self._subject.fault
         if fault(played, readings) is not None or fault(played, dict.fromkeys(readings, 0)) is None:
@@ -200,7 +259,9 @@ class Evidence:
             return not examiner.late() and still(examiner.observe(steps, fresh=fresh))
 
         for fresh, most in ((False, MOST_ATTEMPTS), (True, FEW_ATTEMPTS)):
-            small = reduce(played.steps, traits, lambda steps: holds(steps, fresh=fresh), most)
+            small = played.steps
+            if not examiner.late():
+                small = reduce(played.steps, traits, lambda steps: holds(steps, fresh=fresh), most)
             again = examiner.observe(small, fresh=True)
             if again is not None and still(again):
                 return again

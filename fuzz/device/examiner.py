@@ -40,6 +40,8 @@ MOST_LEAVES = 3000
 _LOOK_BACK = (1, 4, 16, 64)
 #: Steps of an answer that is taken into the evidence because it is as filtered, and the readings followed for it.
 _SHORT, _FEW_LEAVES = 7, 100
+#: In place of a condition, where other sequences must come before.
+_BEHIND = (("behind other sequences", 1),)
 _NOTHING = Case(Configuration(), ())
 
 
@@ -106,6 +108,9 @@ class ControlExaminer:
         known = self._known(self.shapes(short.steps), first)
         if known is not None and not self._looks_behind(known):
             return
+        kept = self.causes_like(Steps(first.fault.kind, first.clause, _BEHIND))
+        if kept is not None and not self._looks_behind(kept):
+            return
         quick = self.explain(short, most=_FEW_LEAVES)
         if quick.complete and quick.constraint in self.evidence.exemplars:
             return
@@ -120,7 +125,7 @@ class ControlExaminer:
     def _strange_ack(self, played: Played, first: FirstFault) -> None:
         """Enter an ack that is not defined: one cause, whatever the command."""
         signature = Steps("ack", first.clause, (("ack", int(str(played.seen[first.step]))),))
-        known = next((cause for cause in self.causes.values() if cause.signature == signature), None)
+        known = self.causes_like(signature)
         if known is not None:
             self._again(known)
             return
@@ -155,6 +160,8 @@ class ControlExaminer:
     def learn(self, played: Played) -> None:
         """Take answers that are as filtered into the evidence: they may rule readings out."""
         if len(played.steps) > _SHORT or self.tainted(played.steps):
+            return
+        if any(cause.signature.features == _BEHIND for cause in self.causes.values()):
             return
         began = time.process_time()
         found = self.explain(played, most=_FEW_LEAVES)
@@ -196,6 +203,10 @@ class ControlExaminer:
             ):
                 best = cause
         return best
+
+    def causes_like(self, signature: Steps) -> ControlFound | None:
+        """Return the cause with a signature, None if there is none."""
+        return next((cause for cause in self.causes.values() if cause.signature == signature), None)
 
     def tainted(self, steps: Sequence[Step]) -> bool:
         """Say whether a sequence does what makes a known cause show, so that its answers say nothing of readings."""
@@ -326,17 +337,47 @@ class ControlExaminer:
         )  # fmt: skip
 
     def _depends(self, before: Sequence[tuple[Step, ...]], steps: tuple[Step, ...]) -> None:
-        """Look into a sequence that differs only behind others: the device keeps something that it should not."""
+        """Look into a sequence that differs only behind others: the device keeps something that it should not.
+
+        That is one cause for each way of being wrong: what leads there has no short condition.
+        """
         for back in _LOOK_BACK:
             ahead = before[-1 - back:-1]
             whole = tuple(step for one in ahead for step in (*one, *self.subject.forgetting)) + steps
             played = self.observe(whole, fresh=True)
-            if played is not None and not played.error and self.subject.fault(played) is not None:
-                self._judge(played, None)
+            first = None if played is None or played.error else self.subject.fault(played)
+            if played is not None and first is not None:
+                self._behind(Played(played.steps[:first.step + 1], played.seen[:first.step + 1]), first)
                 return
             if back > len(before):
                 break
         self.unjudged += 1
+
+    def _behind(self, played: Played, first: FirstFault) -> None:
+        """Enter what shows only behind other sequences."""
+        kind = first.fault.kind
+
+        def holds(steps: tuple[Step, ...]) -> bool:
+            return not self.late() and self._last_fault(self.observe(steps, fresh=True), kind) is not None
+
+        steps = reduce(played.steps, self.subject.traits, holds, 2 * FEW_ATTEMPTS)
+        again = self.observe(steps, fresh=True)
+        last = None if again is None else self._last_fault(again, kind)
+        if again is None or last is None:
+            self.unjudged += 1
+            return
+        found = self.explain(again)
+        if not found.complete:
+            self.unjudged += 1
+        elif found.constraint:
+            if not satisfied(found.constraint, self.subject.readings):
+                self.evidence.differ(found.constraint, again)
+        elif found.constraint is not None:
+            words = f"at step {len(steps)}: {last.fault.words}"
+            signature = Steps(kind, first.clause, _BEHIND)
+            # What it showed before was seen behind other sequences, too.
+            self.evidence.exemplars.clear()
+            self._enter("unexplained", last.fault.words, (first.clause,), signature, again, words, ())
 
     def _error(self, played: Played) -> None:
         line = clip(one_line(played.error), 200)

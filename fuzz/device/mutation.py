@@ -66,7 +66,7 @@ class Mutator:
             made = way(made, other)
         if made and not isinstance(made[-1], Packet) and len(made) < MOST_STEPS - 1 and self._rng.random() < 0.8:
             made += [Packet(HASHED), Packet(UNHASHED)]
-        return legal(made, self._traits.offered) or plain(self._traits)
+        return legal(made, self._traits.offered, MOST_STEPS) or plain(self._traits)
 
     def drawn(self) -> Steps:
         """Return a short sequence: features, a few commands, now and then all that again, and packets."""
@@ -85,7 +85,7 @@ class Mutator:
             for _ in range(rng.choice((0, 0, 1, 1, 2))):
                 made.append(rng.choice(told) if rng.random() < 0.5 else self._command())
         made += (self._packet() for _ in range(rng.choice((1, 2, 2, 3))))
-        return legal(made, self._traits.offered) or plain(self._traits)
+        return legal(made, self._traits.offered, MOST_STEPS) or plain(self._traits)
 
     # Steps
 

@@ -133,6 +133,9 @@ def _data(step: Command, traits: Traits) -> Iterator[bytes]:
     plain = k.plain_of(pair, traits)
     if has_fields:
         yield k.join(plain)
+        if len(step.data) > 1:
+            # What is refused for whatever reason is refused for its length, too.
+            yield b""
     fields = k.split(step) if has_fields else None
     if fields is not None:
         yield from map(k.join, _fields(fields, plain, traits))

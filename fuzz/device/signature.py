@@ -36,6 +36,8 @@ class Steps(Signature):
     def words(self) -> str:
         """Return the condition for people."""
         parts: dict[str, list[str]] = {}
+        if self.features and not self.features[0][0][:1].isdigit():
+            return ", ".join(place if number == 1 else f"{place} {number}" for place, number in self.features)
         for place, number in self.features:
             position, _, rest = place.partition(" ")
             words = parts.setdefault(position, [])

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.fuzz.device import commands as k
-from vnethash.fuzz.device.case import legal
+from vnethash.fuzz.device.case import MOST_STEPS, legal
 from vnethash.models.device import state as s
 from vnethash.models.device.allowed import play
 from vnethash.models.device.faults import first_fault
@@ -111,7 +111,7 @@ class DeviceSubject:
 
     def fit(self, steps: Sequence[Step]) -> tuple[Step, ...]:
         """Return the steps as the device can take them; empty if nothing is left."""
-        return legal(steps, self.traits.offered)
+        return legal(steps, self.traits.offered, MOST_STEPS)
 
     def predict(self, steps: Sequence[Step], readings: Mapping[str, int] | None = None) -> list[Transition]:
         """Return what each step leads to under the current readings, or others."""
@@ -150,7 +150,9 @@ class DeviceSubject:
             reached = tuple(doing[:len(seen) + 1])
             self.failed(error)
             # What differs with every run, such as times, is no part of what happened.
-            words = "gives no answer in time" if isinstance(error, TargetTimeout) else error.message
+            words = error.message.removeprefix(f"{self.device.name}: ")
+            if isinstance(error, TargetTimeout):
+                words = "gives no answer in time"
             return Played(reached, tuple(seen), words)
         self._failures = 0
         return Played(steps, tuple(seen))

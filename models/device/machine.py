@@ -90,7 +90,8 @@ def _looked_at(
     if not state.has(HASH_REPORT) or not step.looks & Looks.HASH:
         found = found._replace(report=None, value=None)
     if not step.looks & Looks.QUEUE:
-        found = found._replace(queue=None, below=0)
+        # Whether it arrives at all stays as it is: what may be dropped may be missing.
+        found = found._replace(queue=ANYWHERE if found.queue in {DROPPED, ANYWHERE} else None, below=0)
     if step.looks & Looks.SIZE:
         found = found._replace(size=20 if state.has(HASH_REPORT) else 12)
         clause = "HDR-1" if step.looks == Looks.SIZE else clause

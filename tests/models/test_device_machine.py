@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from vnethash.conformance.device.script import Kit, arp, hash_config, pairs_set, rss_config, tcp4, tunnel_set
 from vnethash.models.device import state as s
-from vnethash.models.device.allowed import allowed_steps, literal, offered_readings
+from vnethash.models.device.allowed import allowed_steps, literal, offered_readings, play
 from vnethash.models.device.matching import wrong
 from vnethash.models.device.state import (
     ANY,
@@ -27,10 +27,14 @@ from vnethash.models.device.state import (
 from vnethash.spec.clauses import load
 from vnethash.spec.commands import RqId
 from vnethash.spec.constants import CTRL_MQ, CTRL_MQ_RSS_CONFIG
+from vnethash.spec.device_readings import DeviceReadings, MaxTxVq, PairsAfterRss, ResetHashing, TableEntry
+from vnethash.spec.readings import Readings
 from vnethash.targets.device import Limits, Reception
 from vnethash.targets.device_model import EVERYTHING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vnethash.models.device.state import Answer, Step
 
 KIT = Kit(EVERYTHING)
@@ -161,3 +165,36 @@ def test_a_device_without_queues_to_choose_from_is_modelled_too() -> None:
     kit = Kit(small)
     found = literal((Negotiate(kit.features.rss & small.offered), rss_config(kit.rss()), TCP), small)
     assert found[-1].answer == Arrival(None, None, 0)
+
+
+def under(steps: Sequence[Step], **readings: int) -> list[Answer]:
+    found = play(steps, EVERYTHING, DeviceReadings(**readings), Readings())
+    return [one.answer for one in found]
+
+
+def test_a_packet_that_may_be_dropped_may_be_missing_whatever_is_looked_at() -> None:
+    strange = rss_config(KIT.rss(indirection_table=(RqId.from_number(0x8001),) * 4))
+    for looks in (Looks.SIZE, Looks.HASH, Looks.BUFFERS, Looks.QUEUE):
+        *_, answer = under((BOTH, strange, Packet(tcp4(), looks)), table_entry=TableEntry.DROPPED)
+        assert wrong(answer, None) is None
+    *_, answer = under((BOTH, rss_config(KIT.rss()), Packet(tcp4(), Looks.SIZE)))
+    assert wrong(answer, None) is not None
+
+
+def test_an_entry_beyond_the_queues_is_taken_modulo_those_that_max_tx_vq_leaves_where_it_limits_them() -> None:
+    few = rss_config(KIT.rss(indirection_table=(RqId.from_number(7),) * 4, max_tx_vq=3))
+    for reading, queue in ((MaxTxVq.TRANSMIT_ONLY, 3), (MaxTxVq.RECEIVE_TOO, 1)):
+        *_, answer = under((BOTH, few, TCP), table_entry=TableEntry.MODULO, max_tx_vq=reading)
+        assert isinstance(answer, Arrival)
+        assert answer.queue == queue
+
+
+def test_pairs_set_takes_away_without_reports_what_a_reset_could_keep() -> None:
+    rss = Negotiate(KIT.features.rss)
+    for reading, report in ((PairsAfterRss.REPORTED, 2), (PairsAfterRss.STOPPED, 0)):
+        *_, answer = under(
+            (rss, rss_config(KIT.rss()), pairs_set(1), REPORT, TCP), pairs_after_rss=reading,
+            reset_hashing=ResetHashing.KEPT,
+        )
+        assert isinstance(answer, Arrival)
+        assert answer.report == report
