@@ -44,7 +44,7 @@ class Campaign(Run[Subject, Examiner, Case]):
                         examiner.unjudged += 1
                     else:
                         examiner.executions = self.totals.executions + index + 1
-                        examiner.examine(fitted, frames, index)
+                        examiner.examine(fitted, frames, index, batch.failed.get(index, ""))
                 for index in batch.novel:
                     if not self.time_is_up():
                         examiner.executions = self.totals.executions + index + 1

@@ -44,6 +44,10 @@ _USUAL = 8
 #: Mixtures that the end of a campaign looks into.
 _MOST_MIXED = 12
 
+#: How often a frame must make a target fail again, to be what makes it fail; and the signature of all others.
+_STEADY = 2
+_UNSTEADY = Signature("error", "none", (("unsteady", 1),))
+
 
 class Examiner:
     """What is known of one target: its causes, and the evidence for its profile."""
@@ -69,16 +73,18 @@ class Examiner:
 
     # -------------------------------------------------------------------------------------------- judging
 
-    def examine(self, configuration: Configuration, frames: Sequence[bytes], index: int) -> None:
-        """Judge the frame at an index of a batch that differs from the filter."""
+    def examine(self, configuration: Configuration, frames: Sequence[bytes], index: int, broke: str = "") -> None:
+        """Judge the frame at an index of a batch that differs from the filter; `broke` says how the target failed."""
         began = time.process_time()
         try:
-            self._examine(configuration, frames, index)
+            self._examine(configuration, frames, index, broke)
         finally:
             self.seconds += time.process_time() - began
 
-    def _examine(self, configuration: Configuration, frames: Sequence[bytes], index: int) -> None:
+    def _examine(self, configuration: Configuration, frames: Sequence[bytes], index: int, broke: str) -> None:
         case = Case(configuration, (frames[index],))
+        if broke and (unsteady := self._unsteady()) is not None and not self._looks_behind(unsteady):
+            return
         features = self.judge.features(case)
         known = self._known(features)
         if known is not None and not self._looks_behind(known):
@@ -91,7 +97,10 @@ class Examiner:
             return
         assert isinstance(result, Observation)
         if self.judge.as_filtered(case, result):
-            self._depends(configuration, frames, index)
+            if broke:
+                self._now_and_then(case, clip(one_line(broke), 200))
+            else:
+                self._depends(configuration, frames, index)
             return
         constraint = self.judge.constraint(case, result)
         if constraint is None or satisfied(constraint, self.subject.readings._asdict()):
@@ -309,18 +318,24 @@ class Examiner:
             return bool(failed(self.judge.observe(candidate.configuration, candidate.frames)))
 
         line = clip(one_line(words), 200)
-        if self.subject.ended or not still(case):
-            # It fails now and then, on nothing in particular.
-            signature = Signature("error", "none", (("unsteady", 1),))
-            self._enter(Found(
-                self.subject.name, "error", f"fails, and not when asked again: {line}", (), signature, case, None, line
-            ))  # fmt: skip
+        if self.subject.ended or not all(still(case) for _ in range(_STEADY)):
+            self._now_and_then(case, line)
             return
         witness = self.judge.reduced_case(case, still, 200)
         features = self.judge.features(witness)
         clause = self.judge.expect(witness).clause
         self._enter(Found(
             self.subject.name, "error", line, (clause,), Signature("error", clause, features), witness, None, line
+        ))  # fmt: skip
+
+    def _unsteady(self) -> Found | None:
+        """Return the cause of failures on nothing in particular, if there were any."""
+        return next((cause for cause in self.causes.values() if cause.signature == _UNSTEADY), None)
+
+    def _now_and_then(self, case: Case, line: str) -> None:
+        """Enter a failure that is not seen when the frame is asked again."""
+        self._enter(Found(
+            self.subject.name, "error", f"fails, and not when asked again: {line}", (), _UNSTEADY, case, None, line
         ))  # fmt: skip
 
     def _enter(self, found: Found) -> None:

@@ -33,12 +33,13 @@ _SAMPLE = 16
 class Batch:
     """What came of a list of frames: indices of those that differ from the filter, of those that reached something new.
 
-    `answered` counts the frames that the target answered at all.
+    `answered` counts the frames that the target answered at all; `failed` says of others how it failed on them.
     """
 
     differing: list[int] = field(default_factory=list)
     novel: list[int] = field(default_factory=list)
     answered: int = 0
+    failed: dict[int, str] = field(default_factory=dict)
 
 
 class Subject:
@@ -173,6 +174,7 @@ class Subject:
                 self.skipped += 1
             else:
                 batch.differing.append(index)
+                batch.failed[index] = failed(result)
         asked = [index for index in range(0, len(frames), self._step()) if not isinstance(results[index], Skipped)]
         followed = self._filter.reached([frames[index] for index in asked])
         novel.update(index for index, met in zip(asked, followed, strict=True) if self.rules.add(*met))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hidden import several
@@ -17,9 +19,6 @@ from vnethash.fuzz.ledger import Ledger
 from vnethash.fuzz.run import Limits
 from vnethash.fuzz.session import Plan, run_session
 from vnethash.fuzz.subject import Subject
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def resumed(folder: Path, opener: object) -> Campaign:
@@ -73,6 +72,48 @@ def test_what_was_fixed_and_comes_back_is_a_regression_before_anything_else(tmp_
     assert (entry.status, entry.regressions) == ("open", 1)
     Ledger(plan.ledger).set_status(entry.id, "fixed")
     assert run_session(short, lambda name: InProcess(name, Plain())) == 0
+
+
+DYING = """
+import json, os, sys
+sys.path.insert(0, {folder!r})
+from plain import Plain
+
+device, runs = Plain(), 0
+for line in sys.stdin:
+    request = json.loads(line)
+    answer = {{"seq": request.get("seq")}}
+    if request["cmd"] == "start":
+        answer = {{"version": 1, "implementation": {{"name": "dying"}}, "capabilities": {{
+            "observes": ["queue", "report", "value"], "features": ["RSS", "HASH_REPORT"]}}}}
+    elif request["cmd"] == "configure":
+        device.configure(request["config"])
+        answer["ok"] = True
+    elif request["cmd"] == "run":
+        runs += 1
+        if runs % 2 == 0:
+            os.abort()
+        judged = [device.judge(bytes.fromhex(frame)) for frame in request["packets"]]
+        answer["results"] = [dict(zip(("report", "value", "queue"), each)) for each in judged]
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def test_an_adapter_that_dies_every_second_time_is_one_cause_and_the_campaign_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = tmp_path / "dying.py"
+    adapter.write_text(DYING.format(folder=str(Path(__file__).parent / "implementations")))
+    files = ["--ledger", str(tmp_path / "ledger"), "--corpus", str(tmp_path / "corpus")]
+    target = f"exec:{shlex.join([sys.executable, '-S', '-E', str(adapter)])}"
+    assert run(["fuzz", target, "--executions", "150", "--seeds", "traffic", "--seed", "1", "--json", *files]) == 1
+    heard = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (cause,) = [event for event in heard if event["event"] == "cause"]
+    assert cause["kind"] == "error"
+    assert cause["title"].startswith("fails, and not when asked again: ")
+    assert "SIGABRT" in cause["title"]
+    assert heard[-1]["event"] == "end"
+    assert heard[-1]["executions"] >= 150
 
 
 @pytest.mark.parametrize("engine", ["atheris", "hypothesis"])
