@@ -198,7 +198,7 @@ class Evidence:
         signature = Steps("reading", question.id, ((question.field, number if len(numbers) == 1 else -1),))
         already = next((cause for cause in examiner.causes.values() if cause.signature == signature), None)
         if already is not None and already.kind == ready.kind:
-            already.times = max(already.times, ready.times)
+            already.count = max(already.count, ready.times)
             return already
         witness = ready.witness
         first = self._subject.fault(witness, dict.fromkeys(all_by_field(), 0))
