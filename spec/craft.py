@@ -101,10 +101,10 @@ def four(value: int) -> bytes:
 
 def internet_checksum(data: bytes) -> int:
     """Return the checksum of RFC 1071."""
-    total = sum(int.from_bytes(data[k:k + 2].ljust(2, b"\0"), "big") for k in range(0, len(data), 2))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
+    # The ones' complement sum of words of 16 bits is the remainder by 0xFFFF of all of them as one number, because
+    # 0x10000 leaves 1; and a sum that is not 0 is never 0, but 0xFFFF.
+    number = int.from_bytes(data + bytes(len(data) % 2), "big")
+    return (number % 0xFFFF or (0xFFFF if number else 0)) ^ 0xFFFF
 
 
 def raw(number: int, data: bytes = b"", *, linked: bool = False) -> Part:

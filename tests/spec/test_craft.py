@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from scapy.contrib.geneve import GENEVE
 from scapy.contrib.mpls import MPLS
@@ -24,7 +26,7 @@ from scapy.layers.vxlan import VXLAN
 from vnethash.models.toeplitz import toeplitz
 from vnethash.spec import craft
 from vnethash.spec.constants import MICROSOFT_KEY
-from vnethash.spec.craft import ethernet, ipv4, ipv6, tcp, udp
+from vnethash.spec.craft import ethernet, internet_checksum, ipv4, ipv6, tcp, udp
 
 
 def parse(frame: bytes) -> Ether:
@@ -197,3 +199,18 @@ def test_what_follows_a_header_can_be_given() -> None:
 def test_a_cut_part_keeps_no_checksum() -> None:
     short = craft.cut(tcp(), 18)
     assert ipv4(short).data[20:] == tcp().data[:18]
+
+
+def test_a_checksum_is_the_ones_complement_of_the_sum_with_carries() -> None:
+    r = Random(1071)
+    samples = [bytes(size) for size in range(5)] + [b"\xff" * size for size in range(1, 7)]
+    samples += [b"\xff\xfe\0\1", b"\0\1\xf2\x03\xf4\xf5\xf6\xf7", b"\x80"]
+    samples += [r.randbytes(r.randrange(200)) for _ in range(300)]
+    for data in samples:
+        total = 0
+        for index, octet in enumerate(data):
+            total += octet << (0 if index % 2 else 8)
+            if total > 0xFFFF:
+                total -= 0xFFFF
+        assert internet_checksum(data) == 0xFFFF - total, data.hex()
+    assert internet_checksum(b"\0\1\xf2\x03\xf4\xf5\xf6\xf7") == 0xFFFF - 0xDDF2  # RFC 1071, section 3
