@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from vnethash.targets.ebpf.counted import Packed
 
 
-#: Frames of one target behind which the twin is loaded if it lies in the cache, and behind which it is compiled.
-_LOADED_FROM, _COMPILED_FROM = 20_000, 500_000
+#: Frames of one target behind which the twin is loaded if it lies in the cache, and behind which it is compiled; the
+#: latter for what a target with edges of its own is asked of few frames, too.
+_LOADED_FROM, _COMPILED_FROM, _SAMPLED_FROM = 20_000, 500_000, 8_000_000
 
 
 class Filter:
     """The model under one configuration and one set of readings.
 
-    `fast` asks for the twin, which may compile first; else it is taken where that pays for a target that was put
-    `frames_so_far`.
+    `fast` asks for the twin, which may compile first, for a target that answers at once; else it is taken where that
+    pays for one that was put `frames_so_far`.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Filter:
         self._configuration = configuration
         self._readings = readings
         self._compiled = _compiled(configuration, readings) if fast or pays(frames_so_far) else None
-        self._followed = _followed(configuration, readings) if pays(frames_so_far, followed=True) else None
+        compiled_from = _SAMPLED_FROM if fast else _COMPILED_FROM
+        pays_off = pays(frames_so_far, compiled_from, followed=True)
+        self._followed = _followed(configuration, readings) if pays_off else None
 
     def queues(self, frames: Sequence[bytes], packed: Packed | None = None) -> Any:
         """Return the queue of each frame, -1 for none: an array of numpy with the twin, else a list.
@@ -83,11 +86,11 @@ def _followed(configuration: Configuration, readings: Readings) -> Followed:
     return Followed(configuration, readings)
 
 
-def pays(frames_so_far: int, *, followed: bool = False) -> bool:
+def pays(frames_so_far: int, compiled_from: int = _COMPILED_FROM, *, followed: bool = False) -> bool:
     """Say whether the twin should work for a target that was put so many frames, because it is at hand or soon pays."""
     if frames_so_far < _LOADED_FROM:
         return False
-    return (frames_so_far >= _COMPILED_FROM and has_twin()) or _at_hand(followed)
+    return (frames_so_far >= compiled_from and has_twin()) or _at_hand(followed)
 
 
 @lru_cache(maxsize=2)

@@ -62,7 +62,7 @@ def test_what_is_reached_in_a_sample_is_told_of_the_frames_of_the_sample(monkeyp
     assert list(plain.reached(frames)) == [oracle.reached(frame, configuration, readings) for frame in frames]
     twin = InPython()
     monkeypatch.setattr(oracle, "_followed", lambda *_: twin)
-    monkeypatch.setattr(oracle, "pays", lambda count, *, followed=False: followed)
+    monkeypatch.setattr(oracle, "pays", lambda *_, followed=False: followed)
     filter_ = Filter(configuration, readings, fast=False, frames_so_far=1)
     packed = pack(frames)
     sample = Packed(packed.data, packed.starts[4::16], packed.ends[4::16])
