@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vnethash.models.before import LOOK_BACK, PREVIOUS, TITLE, HeaderMemory, fewest, is_cut, is_previous, plain_company
-from vnethash.models.causes import Cause
+from vnethash.models.causes import Cause, known_slip
 from vnethash.models.matching import matches
 from vnethash.models.reduce import reduce
 from vnethash.spec.craft import ethernet, ipv4, ipv6, udp
@@ -54,10 +54,20 @@ def dependent(prober: Prober, judgement: Judgement) -> dict[int, Cause]:
         found |= {entry.answer.case.id: entry for entry in _changed(entries, twice)}
     readings = judgement.profile.as_readings()
     named = _previous(judgement, found, readings) if found else set()
+    observes = prober.target.capabilities.observes
     return {
-        number: PREVIOUS if number in named else Cause("depends-on-frames-before", TITLE, (entry.expected.clause,))
+        number: PREVIOUS if number in named
+        else Cause("depends-on-frames-before", TITLE, _clauses(entry, observes, readings))
         for number, entry in found.items()
     }
+
+
+def _clauses(entry: Judged, observes: frozenset[str], readings: Readings) -> tuple[str, ...]:
+    """Return what an answer is against: those of the slip that it looks like, or of the rule for the frame."""
+    assert entry.observation is not None
+    frame, configuration = entry.answer.case.frame, entry.answer.configuration
+    slip = known_slip(frame, configuration, entry.observation, observes, readings)
+    return slip.clauses if slip else (entry.expected.clause,)
 
 
 def _frames(entries: Sequence[Judged]) -> tuple[Configuration, list[bytes]]:

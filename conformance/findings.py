@@ -138,6 +138,7 @@ def _dependent_groups(judgement: Judgement) -> Iterable[Group]:
             cause = entry.depends
             kind: Kind = "defect" if cause.slug == PREVIOUS.slug else "unexplained"
             group = groups.setdefault(cause.slug, Group(kind, cause.slug, cause.title, cause.clauses, depends=True))
+            group.clauses = tuple(dict.fromkeys((*group.clauses, *cause.clauses)))
             group.entries.append(entry)
     return groups.values()
 

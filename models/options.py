@@ -58,7 +58,11 @@ def cut_refused(readings: Readings) -> bool:
 
 def ends_early(header: int, stop: int, p: int, readings: Readings) -> bool:
     """Say whether the walk over the options of a header ends before the option at `p`, though that is within it."""
-    return p != header + 2 and p + 1 >= stop - 8 and readings.option_walk_end == OptionWalkEnd.EIGHT_SHORT
+    if p == header + 2:
+        return False
+    if p + 2 >= stop and readings.option_walk_end == OptionWalkEnd.TWO_SHORT:
+        return True
+    return p + 1 >= stop - 8 and readings.option_walk_end == OptionWalkEnd.EIGHT_SHORT
 
 
 def is_over(header: int, stop: int, p: int, found: int, readings: Readings) -> bool:

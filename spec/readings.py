@@ -481,6 +481,7 @@ class OptionWalkEnd(IntEnum):
 
     HEADER_END = 0
     EIGHT_SHORT = 1
+    TWO_SHORT = 2
 
 
 class OptionOverrun(IntEnum):

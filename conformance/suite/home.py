@@ -122,6 +122,8 @@ def lengths() -> list[Chain]:
         ("a Home Address option of length 8 and 16 bytes of address",
          (destination_options(padn(2), home_address(length=8), pad=True),)),
         ("a Home Address option of length 0", (destination_options(padn(2), option(0xC9)),)),
+        ("a Home Address option of length 2 at the end of its header",
+         (destination_options(padn(8), option(0xC9, HOME[:2])),)),
         ("a Home Address option of length 0 in a long header", (destination_options(padn(2), option(0xC9), padn(16)),)),
         ("a Home Address option of length 15", (destination_options(padn(2), option(0xC9, HOME[:15])),)),
         ("a Home Address option of length 17", (destination_options(padn(2), option(0xC9, HOME + b"\x77")),)),

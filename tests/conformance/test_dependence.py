@@ -142,6 +142,7 @@ def test_what_has_no_name_is_told_as_an_answer_that_depends_on_the_frames_before
     finding = findings["depends-on-frames-before"]
     assert finding.cause == "unexplained"
     assert finding.title == "the answer depends on the frames before it"
+    assert {"RSS-D3", "RSS-7"} <= set(finding.clauses)
     assert len(finding.witness.before) == 1
     assert replay(finding, lambda _: following()).verdict == "still there"
     assert replay(finding, lambda _: Planted()).verdict == "fixed"

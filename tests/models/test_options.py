@@ -96,6 +96,24 @@ def test_the_walk_that_ends_eight_bytes_early_misses_only_what_runs_past_the_hea
 
 
 @pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        # header-end, eight-short, two-short
+        (b"\x01\x08" + bytes(8) + b"\xc9\x02\0\0", (True, False, True)),
+        (b"\x01\x02\0\0\xc9\0", (True, False, False)),
+        (b"\x01\x0a" + bytes(10) + b"\xc9\0", (True, False, False)),
+        (b"\xc9\x04\0\0\0\0", (True, True, True)),
+    ],
+)
+def test_where_the_walk_ends_decides_about_an_option_of_a_wrong_length(
+    options: bytes, taken: tuple[bool, ...]
+) -> None:
+    for reading, expected in zip(OptionWalkEnd, taken, strict=True):
+        found = packet(options, Readings(home_length=HomeLength.TAKEN, option_walk_end=reading))
+        assert (found.home != 0) == expected, reading.name
+
+
+@pytest.mark.parametrize(
     ("options", "cut", "early", "refused"),
     [
         # What the walk would read next is not there: within the last eight bytes of the header, and before them.

@@ -160,7 +160,7 @@ def test_an_address_that_may_lie_outside_its_header_is_noticed(monkeypatch: pyte
 
 
 #: Questions whose frames hold home addresses, with the kind and the length of the frame.
-WALKED = {"home_header": 86, "home_overrun": 62, "plain_addresses": 78}
+WALKED = {"home_header": 86, "home_overrun": 74, "plain_addresses": 78}
 
 
 @pytest.mark.parametrize("field", WALKED)

@@ -23,7 +23,7 @@ SHORTEST = [
     ("tcp-cut", "addresses", "ports", 38),  # the ports alone
     ("atomic-fragment", "whole", "fragment", 70),  # 14, 40 IPv6, 8 Fragment, 8 UDP
     ("ex-precedence", "ip-ex-first", "transport-first", 70),
-    ("home-length", "ignored", "taken", 62),  # an option of a wrong length whose address would not fit
+    ("home-length", "ignored", "taken", 74),  # an option of a wrong length, and 16 bytes behind it
     ("no-next-header", "upper-layer", "extension", 54),
     ("authentication-header", "extension", "upper-layer", 54),  # announced, not there
 ]
