@@ -201,7 +201,9 @@ class Evidence:
             already.count = max(already.count, ready.times)
             return already
         witness = ready.witness
-        first = self._subject.fault(witness, dict.fromkeys(all_by_field(), 0))
+        # What this reading alone changes, the others being as they are.
+        literal = dict.fromkeys(all_by_field(), 0)
+        first = self._subject.fault(witness, {**literal, **profile.readings, question.field: 0})
         words = f"at step {first.step + 1}: {first.fault.words}" if first else question.readings[number].words
         return ControlFound(
             self._subject.name, ready.kind, "; or ".join(question.readings[one].words for one in numbers),

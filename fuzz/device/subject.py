@@ -102,6 +102,8 @@ class DeviceSubject:
         self.note = ""
         self.before: list[tuple[Step, ...]] = []
         self._failures = 0
+        #: False after Ctrl-C in the middle of something: who knows where the device stands.
+        self._whole = True
         self.adopt({})
         self.forgetting = forgetting(self.traits)
 
@@ -134,8 +136,9 @@ class DeviceSubject:
         """
         seen: list[Seen] = []
         doing = steps
+        whole, self._whole = self._whole, False
         try:
-            if fresh:
+            if fresh or not whole:
                 self.restart()
             elif self.before:
                 doing = self.forgetting
@@ -145,16 +148,19 @@ class DeviceSubject:
             put(self.device, steps, fresh=False, seen=seen)
         except Refused:
             self.skipped += 1
+            self._whole = True
             return None
         except TargetError as error:
             reached = tuple(doing[:len(seen) + 1])
             self.failed(error)
+            self._whole = True
             # What differs with every run, such as times, is no part of what happened.
             words = error.message.removeprefix(f"{self.device.name}: ")
             if isinstance(error, TargetTimeout):
                 words = "gives no answer in time"
             return Played(reached, tuple(seen), words)
         self._failures = 0
+        self._whole = True
         return Played(steps, tuple(seen))
 
     def renew(self) -> None:

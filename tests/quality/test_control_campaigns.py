@@ -26,8 +26,8 @@ from vnethash.fuzz.engines import load_engine
 from vnethash.fuzz.ledger import Ledger
 from vnethash.fuzz.run import Limits
 from vnethash.spec import constants as c
-from vnethash.spec.device_readings import DeviceReadings, TableEntry
-from vnethash.spec.errors import TargetDied
+from vnethash.spec.device_readings import DeviceReadings, HashConfigWithRss, RefusedRssConfig, TableEntry
+from vnethash.spec.errors import TargetDied, UsageError
 from vnethash.spec.questions import load_device_questions
 from vnethash.targets.device import Ack, Reception
 from vnethash.targets.device_model import ModelDevice
@@ -242,3 +242,31 @@ def test_a_qemu_that_crashes_is_found_and_started_anew(tmp_path: Path) -> None:
     assert all("SIGSEGV" in entry.title for entry in crashes)
     assert crashes[0].shown
     assert replay_steps(crashes[0], crashes[0].shown, open_device).code == 1
+
+
+def test_an_interruption_in_the_middle_of_a_sequence_does_no_harm_to_what_is_told_at_the_end(tmp_path: Path) -> None:
+    class Interrupted(IgnoresUnclassified):
+        """Ctrl-C while it is started anew, for the second time: it is closed then."""
+
+        restarts = 0
+        closed = False
+
+        def restart(self) -> None:
+            self.restarts += 1
+            self.closed = True
+            if self.restarts == 2:
+                raise KeyboardInterrupt
+            super().restart()
+            self.closed = False
+
+        def negotiate(self, features: int) -> bool:
+            if self.closed:
+                raise UsageError("is closed")
+            return super().negotiate(features)
+
+    readings = DeviceReadings(refused_rss_config=RefusedRssConfig.LOST, hash_config_with_rss=HashConfigWithRss.IGNORED)
+    ledger = Ledger(tmp_path / "ledger")
+    campaign = campaign_of(device_bench.device(readings, kind=Interrupted), 2000, ledger=ledger)
+    assert campaign.totals.interrupted
+    assert campaign.totals.executions < 2000
+    assert [entry.id for entry in ledger.entries()] == [cause.id for cause in causes(campaign)]
