@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from itertools import combinations, product
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnethash.models.symbolic.pairs import link_questions
 from vnethash.models.symbolic.scene import LENGTH, TYPES, Scene
@@ -108,4 +108,4 @@ def _depends(first: str, second: str, link: str, low: int, high: int) -> tuple[S
             there = scene.differ(corners[off], corners[up])
             unlike = graph.either(graph.both(here, graph.negate(there)), graph.both(there, graph.negate(here)))
             some = graph.either(some, unlike)
-    return scene, graph.both(both, graph.both(cast("Value", some), graph.negate(scene.overrun())))
+    return scene, graph.both(both, graph.both(some, graph.negate(scene.overrun())))

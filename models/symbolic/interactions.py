@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -255,12 +255,12 @@ class Row:
         for number, other in enumerate(others):
             now = time.monotonic()
             share = max((self.deadline - now) / (len(others) - number), _LEAST)
-            answer = effect(self.field, other, now + share, lambda found, other=other: self._shows(found, other))
+            answer = effect(self.field, other, now + share, partial(self._shows, other))
             if answer.found is None and answer.answered:
                 none.add(other)
         return none
 
-    def _shows(self, found: Found, other: str) -> bool:
+    def _shows(self, other: str, found: Found) -> bool:
         return self._try(Case(found.frame, configuration_of(found.types, found.tunnels)), other)
 
     def exclude(self) -> tuple[set[str], set[str]]:
