@@ -47,6 +47,7 @@ class Evidence:
         self._judge = judge
         self._subject = judge.subject
         self._changed = True
+        self._aside: dict[Constraint, Exemplar] = {}
 
     def agree(self, constraint: Constraint, exemplar: Exemplar) -> None:
         """Take in an answer that is as filtered: it may rule readings out."""
@@ -74,6 +75,12 @@ class Evidence:
         here = self._violations(now), sum(cost(name, number) for name, number in now.items()), 0
         if best is not None and best < here:
             self._subject.adopt(Readings(**chosen))
+
+    def restore(self) -> None:
+        """Take in again what was put aside for causes that may turn out to be none."""
+        self._changed |= bool(self._aside)
+        self.exemplars = {**self._aside, **self.exemplars}
+        self._aside = {}
 
     def _violations(self, readings: dict[str, int]) -> int:
         return sum(not satisfied(constraint, readings) for constraint in self.exemplars)
@@ -172,7 +179,7 @@ class Evidence:
         judge, profile = self._judge, self.profile
         assert profile is not None
         readings = profile.as_readings()
-        exemplar = self.exemplars.pop(constraint)
+        exemplar = self._aside[constraint] = self.exemplars.pop(constraint)
 
         def odd(candidate: Case, answer: Observation) -> bool:
             return not matches(_outcome(candidate, readings), answer, self._subject.observes)
@@ -194,10 +201,12 @@ class Evidence:
         )
         return found, witness, observed, still
 
-    def forget(self, covered: Callable[[Case], bool]) -> None:
-        """Take out what a cause explains."""
+    def forget(self, covered: Callable[[Case], bool], *, aside: bool = False) -> None:
+        """Take out what a cause explains; `aside` keeps it for `restore`."""
         for constraint, exemplar in list(self.exemplars.items()):
             if covered(exemplar.case):
+                if aside:
+                    self._aside[constraint] = exemplar
                 del self.exemplars[constraint]
                 # A profile that did not explain what is gone is the best one still.
                 self._changed |= self.profile is None or constraint not in self.profile.violated

@@ -153,8 +153,20 @@ class Examiner:
     def settle(self, *, last: bool = False) -> None:
         """Find the profile that explains most, and tell what mixes readings; at the `last` settlement tell readings."""
         began = time.process_time()
+        before: dict[str, Found] = {}
+        if last and not self.judge.late():
+            # With all that is known now another side of a contradiction may be the odd one.
+            before = {key: cause for key, cause in self.causes.items() if self._is_mixed(cause)}
+            self.causes = {key: cause for key, cause in self.causes.items() if key not in before}
+            self.evidence.restore()
         self.evidence.settle()
         self._settle_mixed()
+        for key, cause in before.items():
+            if key in self.causes or self.judge.late():
+                self.causes[key] = cause
+            else:
+                cause.count = 0
+                self._tell(cause, False)
         if last:
             self._settle_readings()
         self.seconds += time.process_time() - began
@@ -164,7 +176,7 @@ class Examiner:
         fresh = []
         for _ in range(_MOST_MIXED):
             # A mixture is one cause; what it explains must not speak for readings as well.
-            self.evidence.forget(lambda case: self._known(self.judge.features(case)) is not None)
+            self.evidence.forget(lambda case: self._known(self.judge.features(case)) is not None, aside=True)
             self.evidence.settle()
             contradicting = [] if self.judge.late() else self.evidence.contradicting()
             if not contradicting:
@@ -179,11 +191,11 @@ class Examiner:
             fresh.append(found.id)
             self.causes.setdefault(found.id, found)
             self._generalise(found, still)
-            self._forget(found)
+            self._forget(found, aside=True)
         self.evidence.settle()
         readings = self.subject.readings._asdict()
         for key, cause in list(self.causes.items()):
-            if cause.kind != "inconsistent" or cause.question or cause.observed is None:
+            if not self._is_mixed(cause) or cause.observed is None:
                 continue
             constraint = self.judge.constraint(cause.case, cause.observed)
             if constraint is None or satisfied(constraint, readings):
@@ -194,6 +206,10 @@ class Examiner:
                     self._tell(cause, False)
             elif key in fresh:
                 self._tell(cause, True)
+
+    @staticmethod
+    def _is_mixed(cause: Found) -> bool:
+        return cause.kind == "inconsistent" and not cause.question
 
     def _settle_readings(self) -> None:
         told = set()
@@ -392,6 +408,6 @@ class Examiner:
         tried = met[::max(1, len(met) // _USUAL)]
         return 2 * sum(disagrees(case) for case in tried) < len(tried)
 
-    def _forget(self, found: Found) -> None:
+    def _forget(self, found: Found, *, aside: bool = False) -> None:
         """Take out of the evidence what a cause explains."""
-        self.evidence.forget(lambda case: found.covers(self.judge.features(case)))
+        self.evidence.forget(lambda case: found.covers(self.judge.features(case)), aside=aside)

@@ -155,6 +155,7 @@ def settings(plain: Configuration, capabilities: Capabilities) -> list[Configura
     for queue in (0, 1, 2, 127, 128, 255, 256, 0x7FFF, 0xFFFE):
         if queue < capabilities.queues:
             made.append(replace(plain, unclassified_queue=queue))
+    made += [replace(plain, max_tx_vq=pairs) for pairs in (2, 4) if pairs < capabilities.queues]
     made += [replace(plain, key=key[:capabilities.max_key_size]) for key in KEYS]
     usable = [name for name in ("RSS", "HASH_REPORT") if name in capabilities.features]
     for names in ({"RSS"}, {"HASH_REPORT"}, {"RSS", "HASH_REPORT"}):
@@ -250,7 +251,7 @@ def _options(holder: Callable[..., craft.Part], upper: craft.Part) -> Iterator[b
         yield craft.ethernet(craft.ipv6(holder(craft.option(kind, bytes(range(1, size + 1)))), upper))
     for size in range(41):
         yield craft.ethernet(craft.ipv6(holder(craft.home_address(bytes(range(1, size + 1)))), upper))
-    for count in range(1, 31):
+    for count in range(1, 41):
         for ahead in (craft.pad1(count), craft.padn(count - 1)):
             yield craft.ethernet(craft.ipv6(holder(ahead + craft.home_address()), upper))
 

@@ -6,7 +6,7 @@
     python tests/bench/hunting.py against [TARGET...] QEMU's, from an empty corpus, against the static suite
 
 `--seeds N` campaigns each (5), each of `--seconds S` of CPU at most (60). A campaign goes on behind the first cause for
-as long again, and at least for four seconds, so that a cause that is split has time to show that.
+as long again, and at least for `--beyond S` (3), so that a cause that is split has time to show that.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def line(text: str) -> None:
     sys.stdout.flush()
 
 
-def one(name: str, make: Callable[[], Plain], seeds: Iterable[int], seconds: float) -> bool:
+def one(name: str, make: Callable[[], Plain], seeds: Iterable[int], seconds: float, beyond: float) -> bool:
     """Hunt one defect with every seed, print a line, and say whether its median is in time and all gave one cause."""
-    hunts = [hunt(make, seed, seconds=seconds) for seed in seeds]
+    hunts = [hunt(make, seed, seconds=seconds, beyond=beyond) for seed in seeds]
     firsts = [each.first() or (each.executions, float("inf")) for each in hunts]
     cost = statistics.median(at for _, at in firsts)
     executions = statistics.median(count for count, _ in firsts)
@@ -54,10 +54,10 @@ def one(name: str, make: Callable[[], Plain], seeds: Iterable[int], seconds: flo
     return cost < seconds and set(causes) == {1}
 
 
-def alone(devices: dict[str, Callable[[], Plain]], seeds: Iterable[int], seconds: float) -> int:
+def alone(devices: dict[str, Callable[[], Plain]], seeds: Iterable[int], seconds: float, beyond: float) -> int:
     """Hunt each defect alone; return how many are not found in time as one cause."""
     line(f"  {'defect':26} {'median':>8}   {'worst':>8}   {'executions':>11}   causes by seed")
-    wrong = [name for name, make in devices.items() if not one(name, make, seeds, seconds)]
+    wrong = [name for name, make in devices.items() if not one(name, make, seeds, seconds, beyond)]
     line(f"{len(devices) - len(wrong)} of {len(devices)} found in time, and as one cause with every seed")
     return len(wrong)
 
@@ -125,6 +125,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--beyond", type=float, default=3.0)
     arguments = parser.parse_args()
     seeds = range(1, arguments.seeds + 1)
     if arguments.what == "against":
@@ -139,7 +140,7 @@ def main() -> int:
     names = arguments.names or list(known)
     if arguments.what == "together":
         return min(1, together(names, seeds, arguments.seconds))
-    return min(1, alone({name: known[name] for name in names}, seeds, arguments.seconds))
+    return min(1, alone({name: known[name] for name in names}, seeds, arguments.seconds, arguments.beyond))
 
 
 if __name__ == "__main__":

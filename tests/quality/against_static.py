@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vnethash.fuzz.found import Found
+    from vnethash.fuzz.signature import Signature
     from vnethash.targets.base import Target
 
 
@@ -27,7 +28,8 @@ class Row:
     """A finding of the static suite, and the cause of the campaign that covers it, if there is one.
 
     `how` says by what: "reading", "question" (with another reading of it), "witness" (the cause's condition is met by
-    the finding's witness), "before" (both depend on what came before), "" for none.
+    the finding's witness), "before" (both depend on what came before), "effect" (the finding's witness is wrong in the
+    same way under the same rule), "" for none.
     """
 
     finding: str
@@ -83,12 +85,21 @@ def held_against(campaign: Campaign, findings: Sequence[dict[str, Any]]) -> list
                 case = Case(configuration, (bytes.fromhex(witness["frame"]),))
                 cause, how = examiner.covering(case), "witness"
                 answer = examiner.judge.answer(case)
-                if cause is None and answer is not None and examiner.judge.as_filtered(case, answer):
-                    # Alone it is answered as it should be.
-                    cause = next((each for each in campaign.causes() if each.signature.before), None)
-                    how = "before"
+                if cause is None and answer is not None:
+                    right = examiner.judge.as_filtered(case, answer)
+                    cause, how = _alike(campaign, right, examiner.judge.signature(case, answer))
         rows.append(Row(finding["id"], finding["cause"], finding["reading"], by_frames, cause, how if cause else ""))
     return rows
+
+
+def _alike(campaign: Campaign, right: bool, signature: Signature) -> tuple[Found | None, str]:
+    """Return a cause that is wrong as a witness is whose condition is none of the causes'; `right`: alone it is not."""
+    for cause in campaign.causes():
+        if right and cause.signature.before:
+            return cause, "before"
+        if not right and cause.kind == "unexplained" and cause.signature[:2] == signature[:2]:
+            return cause, "effect"
+    return None, ""
 
 
 def beside(campaign: Campaign, rows: Sequence[Row]) -> list[Found]:

@@ -67,7 +67,7 @@ class _Hunting(Campaign):
 
 
 def hunt(
-    make: Callable[[], Plain], seed: int, *, seconds: float = 60.0, awaited: int = 1, beyond: float = 4.0,
+    make: Callable[[], Plain], seed: int, *, seconds: float = 60.0, awaited: int = 1, beyond: float = 3.0,
     executions: int | None = None, engine: str = "builtin",
 ) -> Hunt:
     """Run a campaign until `awaited` causes are told and as long again, at least `beyond` seconds of CPU.
