@@ -1,6 +1,6 @@
 """How fast things are, each as a ratio to something simple that was measured beside it: `make bench`.
 
-    python tests/bench [twin] [model] [kernel] [protocol] [device]
+    python tests/bench [twin] [model] [kernel] [fuzz] [protocol] [device]
 
 A rate says little on a shared machine; a ratio to something measured in the same minute says more.
 """
