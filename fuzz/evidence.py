@@ -89,8 +89,8 @@ class Evidence:
         """Find the profile again if the evidence has changed; say whether it had."""
         if not self._changed:
             return False
-        self._changed = False
         self.profile = find_profile(list(self.exemplars))
+        self._changed = False  # only now: Ctrl-C may come before
         self._subject.adopt(self.profile.as_readings())
         return True
 

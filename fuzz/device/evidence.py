@@ -104,8 +104,8 @@ class Evidence:
     def settle(self) -> None:
         """Find the profile again if there is more evidence."""
         if len(self.exemplars) != self._settled:
-            self._settled = len(self.exemplars)
             self.profile = find_profile(sorted(self.exemplars, key=_order))
+            self._settled = len(self.exemplars)  # only now: Ctrl-C may come before
             self._subject.adopt(self.profile.readings)
 
     def prepare(self) -> None:

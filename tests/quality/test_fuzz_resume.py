@@ -6,11 +6,13 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hidden import several
 from in_process import InProcess, campaign_of
 from plain import Plain
+from profiles import NdisProfile
 from vnethash.cli.main import run
 from vnethash.fuzz.campaign import Campaign
 from vnethash.fuzz.corpus import Corpus
@@ -128,6 +130,27 @@ def test_an_engine_that_is_missing_is_one_line_before_anything_is_opened(
     assert words.out == ""
     assert words.err == f"vnethash: engine {engine} needs {engine} (pip install 'vnethash[fuzz]')\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_a_profile_is_found_leaves_it_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vnethash.fuzz import evidence
+
+    found, calls = evidence.find_profile, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return found(*arguments)
+
+    monkeypatch.setattr(evidence, "find_profile", interrupted)
+    subject = Subject("device", lambda _: InProcess("device", NdisProfile()))
+    campaign = Campaign([subject], Corpus(), None, seed=1, limits=Limits(executions=300))
+    campaign.sow([])
+    with pytest.raises(KeyboardInterrupt):
+        campaign.settle()
+    campaign.settle(last=True)
+    assert [cause for cause in campaign.causes() if cause.kind == "reading"]
 
 
 def test_a_corpus_is_minimised_without_losing_what_it_reaches(
