@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+_WAITING: list[subprocess.Popen[bytes]] = []
 #: Whether to count branches; who only wants seeds does not.
 counting = True
 
@@ -43,6 +47,18 @@ def one_line(words: str) -> None:
     """Raise unless it is the one line that a user gets for a mistake."""
     assert words, "nothing is said"
     assert len(words.splitlines()) == 1, words
+
+
+def folder(prefix: str) -> Path:
+    """Return a new folder, in memory where that is to be had, that is gone when this process is.
+
+    libFuzzer ends a process without giving it a chance to clean up; so another one waits for its end.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - ours is a folder of its own in it
+    made = tempfile.mkdtemp(prefix=prefix, dir=memory if os.access(memory, os.W_OK) else None)
+    command = ["sh", "-c", 'cat >/dev/null; rm -rf "$1"', "sh", made]
+    _WAITING.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
+    return Path(made)
 
 
 class DataFile:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import harness
@@ -22,14 +20,13 @@ with harness.instrumented():
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - ours is a folder of its own in it
-FOLDER = tempfile.TemporaryDirectory(prefix="ledger-fuzzer-", dir=MEMORY if MEMORY.is_dir() else None)
-OTHER, MINE = Path(FOLDER.name, "other"), Path(FOLDER.name, "mine")
+FOLDER = harness.folder("ledger-fuzzer-")
+OTHER, MINE = FOLDER / "other", FOLDER / "mine"
 
 
 def one(data: bytes) -> None:
     """Take it into a ledger of ours, as a whole or as far as it can be read."""
-    for path in Path(FOLDER.name).iterdir():
+    for path in FOLDER.iterdir():
         path.unlink()
     OTHER.write_bytes(data)
     mine = Ledger(MINE)
@@ -53,7 +50,7 @@ def one(data: bytes) -> None:
 def seeds() -> Iterator[bytes]:
     """Yield an empty ledger, and one with two causes."""
     for count in (0, 2):
-        path = Path(FOLDER.name, f"seed{count}")
+        path = FOLDER / f"seed{count}"
         ledger = Ledger(path)
         for number in range(count):
             found = Found(

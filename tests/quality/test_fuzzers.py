@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,10 @@ def test_a_target_runs_and_finds_nothing(out: Path, name: str, tmp_path: Path) -
     assert last >= first > 20
     assert len(list(corpus.iterdir())) >= seeds or name == "object_fuzzer"
     assert not list(out.glob("crash-*"))
+    end = time.monotonic() + 10
+    while left := list(Path("/dev/shm").glob("*-fuzzer-*")):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
 
 
 def test_a_planted_difference_is_found_and_its_input_shows_it_again(out: Path, tmp_path: Path) -> None:
