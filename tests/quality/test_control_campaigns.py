@@ -229,7 +229,9 @@ def test_a_campaign_finds_what_qemu_keeps_at_a_reset_and_loses_at_a_refusal(tmp_
 @pytest.mark.parametrize("version", ["10.0", "11.1"])
 def test_qemu_that_forgets_at_a_reset_is_not_accused_of_keeping(version: str, tmp_path: Path) -> None:
     campaign, _ = qemu(f"qemu:{version},sockets", 500, tmp_path)
-    assert {cause.question for cause in accused(campaign)} <= {"max-tx-vq", "num-buffers"}, words(accused(campaign))
+    # The bytes of a key do outlive a reset, and show behind a short key; that is no defect on the list.
+    found = {cause.question or cause.signature.clause for cause in accused(campaign)}
+    assert found <= {"max-tx-vq", "num-buffers", "mixed-reset-hashing"}, words(accused(campaign))
     assert len(causes(campaign)) > 5
 
 
