@@ -8,6 +8,7 @@ Ledger and corpus are in FOLDER; standard output is that of `vnethash fuzz --jso
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,9 @@ def start(
     """Start a campaign."""
     numbers = map(str, (seed, executions, jobs))
     command = [*prefix, sys.executable, __file__, str(folder), *numbers, engine, *defects]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # What a killed process leaves in its folder for temporary files goes with the test's.
+    environment = {**os.environ, "TMPDIR": str(folder.parent)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def events(text: str) -> list[dict[str, Any]]:
