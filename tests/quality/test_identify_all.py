@@ -46,6 +46,10 @@ def compare(name: str, *, mixed: bool | None = None) -> None:
         for field, numbers in settled.items()
         if found.profile.readings.get(field) not in numbers
     }
+    if not found.finished:
+        # What a defect hides from few packets is not claimed: the readings that were not ruled out are told.
+        open_ones = {field for field, number in found.doubts if number in settled.get(field, ())}
+        different = {field: pair for field, pair in different.items() if field not in open_ones}
     assert not different
     print(f"{name}: {found.packets} packets, {len(settled)} questions settled alike")
 
