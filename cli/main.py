@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -69,7 +72,15 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    model = sys.modules.get("vnethash.targets.model")
+    if model is not None and model.compiling():
+        # LLVM would abort the process if it were taken down under the thread that compiles.
+        atexit._run_exitfuncs()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from vnethash.targets.device_model import ModelDevice
 
 
+#: All compilations that were begun.
+_begun: list[_Twin] = []
+
+
+def compiling() -> bool:
+    """Say whether a twin is being compiled: a process that ends by exit() meanwhile may be aborted by LLVM."""
+    return any(twin.alive() for twin in _begun)
+
+
 class _Twin:
     """The compilation of the model, in a thread beside the answers that the model itself gives meanwhile."""
 
@@ -38,6 +47,10 @@ class _Twin:
             Compiled(configuration, readings).run_packed(b"", [0])
         except Exception as error:  # it is told in the thread that asks
             self._error = error
+
+    def alive(self) -> bool:
+        """Say whether it still compiles."""
+        return self._thread.is_alive()
 
     def ready(self) -> bool:
         """Say whether it is compiled; raises what went wrong."""
@@ -94,6 +107,7 @@ class ModelTarget:
         """
         if self._twin is None:
             self._twin = _Twin(self._configuration, self.readings)
+            _begun.append(self._twin)
         if not self._twin.ready():
             return None
         if self._compiled is None:

@@ -37,7 +37,7 @@ def test_a_question_about_the_device_has_sequences_as_witnesses(tmp_path, capsys
     assert text.startswith("# max-tx-vq: What max_tx_vq limits\n")
     assert "> The device MUST NOT limit" in text
     assert "To stand in 5.1.9.5.7.3 Device Requirements: RSS processing." in text
-    assert "**Take another reading than these words choose:** QEMU device." in text
+    assert "**Take another reading than these words choose:** QEMU device since 7.2.14, " in text
     assert "| `transmit-only` | `receive-too` |" in text
     assert "queue 3 | TCPV4 0x51ccc178, queue 0 |" in text
     assert "IPV4\\|TCPV4" in text
