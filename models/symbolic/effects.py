@@ -20,7 +20,7 @@ from vnethash.spec.questions import questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from vnethash.models.symbolic.terms import Value
     from vnethash.models.symbolic.translate import Row
@@ -93,13 +93,25 @@ def _depends(first: str, second: str, link: str, low: int, high: int) -> tuple[S
     mine, theirs = (range(len(questions_by_field()[name].readings)) for name in (first, second))
     literal = dict.fromkeys(Readings._fields, 0)
     rows: dict[tuple[int, int], Row] = {}
-    for one, other in product(mine, theirs):
-        rows[one, other] = scene.decide(scene.readings({**literal, first: one, second: other}))
-    asked = scene.translator.log.asked
-    both = graph.both(asked.get(first, False), asked.get(second, False))
-    both = graph.both(in_case(scene, link), both)
+
+    def both_asked(pairs: Iterable[tuple[int, int]]) -> Value:
+        """Translate the model under some readings; say where both were asked under any so far."""
+        for one, other in pairs:
+            if (one, other) not in rows:
+                rows[one, other] = scene.decide(scene.readings({**literal, first: one, second: other}))
+        asked = scene.translator.log.asked
+        met = graph.both(asked.get(first, False), asked.get(second, False))
+        return graph.both(in_case(scene, link), met)
+
+    # Which of the two a run asks first does not hang on either; then the reading of the other does not matter yet. So
+    # one of them is asked under the literal readings, and where both are, both are with one of them read literally.
+    both_asked([(0, 0)])
+    if not {first, second} & set(scene.translator.log.asked):
+        return scene, False
+    both = both_asked([*((one, 0) for one in mine), *((0, other) for other in theirs)])
     if both is False:
         return scene, False
+    both = both_asked(product(mine, theirs))
     some: Value = False
     for (one, two), (other, another) in product(combinations(mine, 2), combinations(theirs, 2)):
         corners = [rows[one, other], rows[two, other], rows[one, another], rows[two, another]]

@@ -242,7 +242,7 @@ class Modular(_Run):
         session = self.session
         needed = session.predicate(contract.needs, named)
         self.check(f"what {name_of(called)} needs", node, guard, self.graph.negate(needed))
-        place = (called, *map(_identity, arguments))
+        place = (called, *(_identity(argument, None) for argument in arguments))
         if place not in session.memory:
             result = session.unknown(typing.get_type_hints(called)["return"], session.name(called.__name__))
             agree = session.graph.truth(session.name("agree")) if "readings" in named else True

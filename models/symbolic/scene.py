@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from vnethash.models.ipv4 import source_route
 from vnethash.models.options import Address, home_address, plain_home
@@ -44,11 +44,21 @@ WALK_QUESTIONS = frozenset({
 ASKED_FROM = {"home_repeated": 40, "option_limit": 40}
 
 
-def _asked_in_walk(readings: Row, asked_from: Mapping[str, int]) -> dict[str, int]:
-    """Return the questions that a walk through options may ask under readings, which may be unknown.
+class Walked(NamedTuple):
+    """What a walk through options may do: the questions that it may ask, each with the bytes of a header from which on.
 
-    The number beside each is the size in bytes of a header from which on it counts. Each turn does the same from any
-    place; two of them show all but what only a count of options asks.
+    `refuses` is False where no turn of a walk refuses the packet.
+    """
+
+    asked: dict[str, int]
+    refuses: bool
+
+
+def in_walk(readings: Row, asked_from: Mapping[str, int]) -> Walked:
+    """Return what a walk through options may do under readings, which may be unknown.
+
+    Each turn does the same from any place; two of them show all but what only a count of options asks, and that count
+    refuses nothing.
     """
     graph = Graph()
     values: list[Value] = []
@@ -59,9 +69,11 @@ def _asked_in_walk(readings: Row, asked_from: Mapping[str, int]) -> dict[str, in
             changed.add(name)
     translator = Translator(graph, {"options.home_address": 2})
     places = [graph.integer(name, 14, 1 << 16) for name in ("header", "size", "end")]
-    translator.call(cast("FunctionType", home_address), Frame(1 << 16), *places, Row(Readings, tuple(values)))
+    found = translator.call(cast("FunctionType", home_address), Frame(1 << 16), *places, Row(Readings, tuple(values)))
+    assert isinstance(found, Row)
     asked = {"option_limit", *translator.log.asked}
-    return {name: 8 if changed - {name} else asked_from.get(name, 8) for name in sorted(asked)}
+    counts = {name: 8 if changed - {name} else asked_from.get(name, 8) for name in sorted(asked)}
+    return Walked(counts, not same(cast("Value", found.values[1]), False))
 
 
 LENGTH, TYPES, HAS_TUNNELS, TUNNELS = "length", "types", "negotiated", "tunnels"
@@ -151,9 +163,10 @@ class Scene:
             offset = graph.choose(graph.both(graph.truth(f"found.{number}"), fits), offset, 0)
         if not isinstance(readings, Row):
             return offset, Log()
-        counts = _asked_in_walk(readings, self.asked_from)
-        asked = {field: graph.negate(graph.less(size, least)) for field, least in counts.items()}
-        return Row(Address, (offset, graph.truth(f"refused.{number}"), 0)), Log(asked=asked)
+        walked = in_walk(readings, self.asked_from)
+        asked = {field: graph.negate(graph.less(size, least)) for field, least in walked.asked.items()}
+        refused = graph.truth(f"refused.{number}") if walked.refuses else False
+        return Row(Address, (offset, refused, 0)), Log(asked=asked)
 
     def octet(self, offset: Value) -> Value:
         """Return a byte as `reference.hash_input` does: 0 behind the end of the frame."""

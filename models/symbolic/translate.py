@@ -12,7 +12,7 @@ import ast
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from vnethash.models.symbolic.subset import Source, load
 from vnethash.models.symbolic.terms import Graph, Term, Value, is_boolean, key, low, same
@@ -75,6 +75,7 @@ class Translator:
     log: Log = field(default_factory=Log)
     opaque: Mapping[FunctionType, Callable[[Graph, tuple[Thing, ...]], tuple[Thing, Log]]] = field(default_factory=dict)
     _memory: dict[tuple[object, ...], tuple[Thing, Log]] = field(default_factory=dict)
+    _reads: dict[FunctionType, tuple[int, ...]] = field(default_factory=dict)
 
     def call(self, function: FunctionType, *arguments: Thing) -> Thing:
         """Return what a function of the model returns; raises SubsetError for what the subset does not have."""
@@ -84,7 +85,7 @@ class Translator:
 def _call(
     translator: Translator, function: FunctionType, arguments: tuple[Thing, ...], log: Log, guard: Value
 ) -> Thing:
-    place = (function, *map(_identity, arguments))
+    place = _place(translator, function, arguments)
     found = translator._memory.get(place)
     if found is None and function in translator.opaque:
         found = translator._memory[place] = translator.opaque[function](translator.graph, arguments)
@@ -113,9 +114,35 @@ def _record(graph: Graph, table: dict[str, Value], name: str, condition: Value) 
         table[name] = graph.either(table.get(name, False), condition)
 
 
-def _identity(thing: Thing) -> object:
+def _place(translator: Translator, function: FunctionType, arguments: tuple[Thing, ...]) -> tuple[object, ...]:
+    """Return what a call is known again by: the function and its arguments, of readings those that it may look at."""
+    if function not in translator._reads:
+        read = _readings_read(function, set())
+        translator._reads[function] = tuple(
+            number for number, name in enumerate(Readings._fields) if name in read
+        )
+    reads = translator._reads[function]
+    return (function, *(_identity(argument, reads) for argument in arguments))
+
+
+def _readings_read(function: FunctionType, seen: set[FunctionType]) -> set[str]:
+    """Return the attributes that a function and those that it may call mention: the questions they ask, and more."""
+    seen.add(function)
+    nodes = list(ast.walk(load(function).tree))
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        called = function.__globals__.get(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(called, FunctionType) and called not in seen:
+            read |= _readings_read(called, seen)
+    return read
+
+
+def _identity(thing: Thing, reads: tuple[int, ...] | None) -> object:
+    """Return what a thing is known again by; of readings only those at `reads`, all if None."""
     if isinstance(thing, Row):
-        return (thing.kind, *map(_identity, thing.values))
+        if thing.kind is Readings and reads is not None:
+            return (Readings, *[key(cast("Value", thing.values[number])) for number in reads])
+        return (thing.kind, *[_identity(value, reads) for value in thing.values])
     if isinstance(thing, Frame):
         return ("frame", key(thing.length))
     return key(thing)

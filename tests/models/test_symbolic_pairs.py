@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from vnethash.models import transport
+from vnethash.models.options import home_address
 from vnethash.models.packet import Packet
 from vnethash.models.reference import decide, enabled_tunnels, hash_input, outcome
 from vnethash.models.symbolic import options_walk, pairs, place
@@ -14,6 +16,7 @@ from vnethash.models.symbolic.late import LATE
 from vnethash.models.symbolic.options_walk import address_inside, may_be_asked, may_matter
 from vnethash.models.symbolic.place import asked_elsewhere, chosen, moved
 from vnethash.models.symbolic.query import questions_raised
+from vnethash.models.symbolic.scene import WALK_QUESTIONS, Scene, in_walk
 from vnethash.models.symbolic.shortest import Hunt, Space
 from vnethash.models.symbolic.stage import Found
 from vnethash.models.transport import Transport, reach
@@ -157,6 +160,39 @@ def walk_behind_its_header(frame: bytes, header: int, size: int) -> int:
 def test_an_address_that_may_lie_outside_its_header_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options_walk, "plain_home", walk_behind_its_header)
     assert address_inside(60) == ("plain_home",)
+
+
+def random_options(r: Random) -> tuple[bytes, int]:
+    """Return a frame that is a Destination Options header at 14 with such options as raise questions, and its size."""
+    size = 8 * r.randrange(1, 7)
+    octets = [r.choice((0, 0, 1, 2, 4, 5, 9, 16, 17, 0x3F, 0xC9, 0xC9)) for _ in range(size)]
+    place = r.randrange(2, size)
+    octets[place:place + 2] = [0xC9, r.choice((0, 4, 16, 16, 17, 32))]
+    if size >= 40 and r.randrange(4) == 0:
+        octets[2:4] = octets[20:22] = [0xC9, 16]
+    frame = bytes(14) + bytes(octets[:size]) + bytes(24)
+    return frame[:r.randrange(16, len(frame))], size
+
+
+def refusing_walks(field: str, number: int) -> bool:
+    """Say whether under one reading, others being literal, a walk was seen to refuse a packet."""
+    r = Random(7)
+    readings = Readings(**{field: number})
+    for _ in range(4000):
+        frame, size = random_options(r)
+        end = len(frame) if r.randrange(2) else min(len(frame), 14 + size)
+        if home_address(frame, 14, size, end, readings).refused:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("field", sorted({*WALK_QUESTIONS, "chain_cut", "header_limit"}))
+def test_a_walk_that_is_left_out_refuses_under_the_readings_under_which_walks_do(field: str) -> None:
+    scene = Scene(most=90)
+    literal = dict.fromkeys(Readings._fields, 0)
+    for number in range(len(questions_by_field()[field].readings)):
+        walked = in_walk(scene.readings({**literal, field: number}), {})
+        assert walked.refuses == refusing_walks(field, number), number
 
 
 #: Questions whose frames hold home addresses, with the kind and the length of the frame.

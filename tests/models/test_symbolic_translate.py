@@ -22,7 +22,7 @@ from vnethash.models.symbolic.scene import Scene
 from vnethash.models.symbolic.search import RECURSION
 from vnethash.models.symbolic.subset import SubsetError, load
 from vnethash.models.symbolic.terms import Graph
-from vnethash.models.symbolic.translate import Frame, Translator
+from vnethash.models.symbolic.translate import Frame, Row, Translator
 from vnethash.spec.errors import EXIT_TOOL
 from vnethash.spec.questions import load_questions
 from vnethash.spec.readings import Readings
@@ -222,6 +222,27 @@ def test_a_read_behind_the_end_of_the_frame_is_recorded(tmp_path: Path) -> None:
     (place, condition), = translator.log.reads.items()
     assert place.endswith("/outside.py:5")
     assert [evaluate((condition,), {"x": x}, b"")[0] for x in range(5)] == [0, 0, 1, 0, 0]
+
+
+def test_a_call_is_known_again_under_readings_that_differ_only_where_it_does_not_look(tmp_path: Path) -> None:
+    text = (
+        "def g(readings):\n    return readings.tcp_cut + 1\n"
+        "def f(x, readings):\n    return x + g(readings)\n"
+        "def h(x, readings):\n    if readings.vlan_tags == 1:\n        return 5\n    return f(x, readings)\n"
+    )
+    module = module_of(text, tmp_path)
+    translator = Translator(Graph())
+    fields = Readings._fields
+
+    def called(function: Any, **chosen: int) -> Any:
+        return translator.call(function, 10, Row(Readings, tuple(chosen.get(field, 0) for field in fields)))
+
+    assert (called(module.h), called(module.h, tcp_cut=1), called(module.h, vlan_tags=1)) == (11, 12, 5)
+    assert set(translator.log.asked) == {"tcp_cut", "vlan_tags"}
+    known = len(translator._memory)
+    assert called(module.h, udp_cut=1) == 11
+    assert called(module.f, vlan_tags=1) == 11
+    assert len(translator._memory) == known
 
 
 def test_every_function_of_the_model_is_in_the_subset() -> None:
