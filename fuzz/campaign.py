@@ -35,6 +35,7 @@ class Campaign(Run[Subject, Examiner, Case]):
             fitted = subject.fit(configuration)
             if fitted is None:
                 continue
+            filtered = subject.readings
             batch = subject.put(fitted, frames)
             examiner = self.examiners[subject.name]
             if batch is not None:
@@ -44,11 +45,14 @@ class Campaign(Run[Subject, Examiner, Case]):
                         examiner.unjudged += 1
                     else:
                         examiner.executions = self.totals.executions + index + 1
-                        examiner.examine(fitted, frames, index, batch.failed.get(index, ""))
+                        examiner.examine(fitted, frames, index, filtered, batch.failed.get(index, ""))
                 for index in batch.novel:
                     if not self.time_is_up():
                         examiner.executions = self.totals.executions + index + 1
                         examiner.learn(fitted, frames[index])
+                if not self.time_is_up():
+                    examiner.executions = self.totals.executions
+                    examiner.weigh(fitted, frames, frozenset(batch.differing))
                 new.update(batch.novel)
             if subject.ended:
                 self.leave_out(subject)

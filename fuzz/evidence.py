@@ -39,6 +39,7 @@ class Evidence:
     Attributes:
         profile: as it was found last; None before that.
         exemplars: constraint -> a case that shows it.
+        version: a number that changes with the exemplars.
     """
 
     def __init__(self, judge: Judge) -> None:
@@ -48,19 +49,23 @@ class Evidence:
         self._subject = judge.subject
         self._changed = True
         self._aside: dict[Constraint, Exemplar] = {}
+        self.version = 0
 
     def agree(self, constraint: Constraint, exemplar: Exemplar) -> None:
         """Take in an answer that is as filtered: it may rule readings out."""
         if constraint not in self.exemplars and len(self.exemplars) < MOST_EVIDENCE // 2:
-            self.exemplars[constraint] = exemplar
-            self._changed = True
+            self._take(constraint, exemplar)
+
+    def _take(self, constraint: Constraint, exemplar: Exemplar) -> None:
+        self.exemplars[constraint] = exemplar
+        self.version += 1
+        self._changed = True
 
     def differ(self, constraint: Constraint, exemplar: Exemplar) -> None:
         """Take in an answer that the readings do not explain, and repair them if they can be."""
         if constraint in self.exemplars or len(self.exemplars) >= MOST_EVIDENCE:
             return
-        self.exemplars[constraint] = exemplar
-        self._changed = True
+        self._take(constraint, exemplar)
         now = self._subject.readings._asdict()
         best: tuple[int, int, int] | None = None
         chosen: dict[str, int] = {}
@@ -80,7 +85,12 @@ class Evidence:
         """Take in again what was put aside for causes that may turn out to be none."""
         self._changed |= bool(self._aside)
         self.exemplars = {**self._aside, **self.exemplars}
+        self.version += 1
         self._aside = {}
+
+    def explained(self) -> bool:
+        """Say whether the current readings explain all, so that nothing contradicts them."""
+        return self._violations(self._subject.readings._asdict()) == 0
 
     def _violations(self, readings: dict[str, int]) -> int:
         return sum(not satisfied(constraint, readings) for constraint in self.exemplars)
@@ -152,23 +162,30 @@ class Evidence:
             return known
 
         def so(candidate: Case, answer: Observation) -> bool:
-            configuration = candidate.configuration
             return (
                 not matches(_outcome(candidate, Readings()), answer, observes)
-                and shows_reading(candidate.frame, configuration, answer, observes, profile, question)
-                and not (definite and judge.expect(candidate).is_allowed(answer, observes))
+                and shows_reading(candidate.frame, candidate.configuration, answer, observes, profile, question)
             )
 
-        def still(candidate: Case) -> bool:
-            answer = judge.answer(candidate)
-            return answer is not None and so(candidate, answer)
+        def wrong(candidate: Case, answer: Observation) -> bool:
+            return so(candidate, answer) and not judge.expect(candidate).is_allowed(answer, observes)
 
-        witness, observed = judge.reduced(best.case, best.observed, still, so)
+        witness, observed = self._reduced(best, so)
+        if definite and judge.expect(witness).is_allowed(observed, observes):
+            # Seldom, and it takes long to work out what is allowed for each frame.
+            witness, observed = self._reduced(best, wrong)
         return Found(
             subject.name, kind, question.readings[number].words, question.clauses, signature, witness, observed,
             judge.effect(witness, observed) or f"{subject.name} {question.id}", question.id,
             question.readings[number].name, len(showing), executions=min(each.executions for each in odd),
         )
+
+    def _reduced(self, exemplar: Exemplar, so: Callable[[Case, Observation], bool]) -> tuple[Case, Observation]:
+        def still(candidate: Case) -> bool:
+            answer = self._judge.answer(candidate)
+            return answer is not None and so(candidate, answer)
+
+        return self._judge.reduced(exemplar.case, exemplar.observed, still, so)
 
     def mixed(self, constraint: Constraint) -> tuple[Found | None, Case, Observation, Callable[[Case], bool]] | None:
         """Reduce an answer that the profile does not explain, and take it out of the evidence.
@@ -180,6 +197,7 @@ class Evidence:
         assert profile is not None
         readings = profile.as_readings()
         exemplar = self._aside[constraint] = self.exemplars.pop(constraint)
+        self.version += 1
 
         def odd(candidate: Case, answer: Observation) -> bool:
             return not matches(_outcome(candidate, readings), answer, self._subject.observes)
@@ -202,12 +220,17 @@ class Evidence:
         return found, witness, observed, still
 
     def forget(self, covered: Callable[[Case], bool], *, aside: bool = False) -> None:
-        """Take out what a cause explains; `aside` keeps it for `restore`."""
+        """Take out what a cause explains.
+
+        With `aside` it is kept for `restore`, and what the readings explain stays: it is no part of a contradiction.
+        """
+        now = self._subject.readings._asdict()
         for constraint, exemplar in list(self.exemplars.items()):
-            if covered(exemplar.case):
+            if not (aside and satisfied(constraint, now)) and covered(exemplar.case):
                 if aside:
                     self._aside[constraint] = exemplar
                 del self.exemplars[constraint]
+                self.version += 1
                 # A profile that did not explain what is gone is the best one still.
                 self._changed |= self.profile is None or constraint not in self.profile.violated
 

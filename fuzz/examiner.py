@@ -9,6 +9,7 @@ seen. So a target that consistently follows some other reading is never accused,
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,13 @@ from vnethash.fuzz.oracle import reached
 from vnethash.fuzz.reducer import fewer_frames, plainer_cases
 from vnethash.fuzz.signature import ANY, Signature, covers, variants
 from vnethash.fuzz.subject import failed
+from vnethash.fuzz.support import Support
 from vnethash.models.causes import unexplained_cause
+from vnethash.models.matching import matches
+from vnethash.models.reference import outcome
 from vnethash.models.symbolic.profile import satisfied
 from vnethash.spec.outcome import Observation
+from vnethash.spec.readings import Readings
 from vnethash.spec.text import clip, one_line
 from vnethash.targets.base import Skipped
 
@@ -44,6 +49,9 @@ _USUAL = 8
 #: Mixtures that the end of a campaign looks into.
 _MOST_MIXED = 12
 
+#: Rivals of readings for which a batch is looked through, and frames of it that are asked for each.
+_RIVALS, _PARTING = 4, 2
+
 #: How often a frame must make a target fail again, to be what makes it fail; and the signature of all others.
 _STEADY = 2
 _UNSTEADY = Signature("error", "none", (("unsteady", 1),))
@@ -62,6 +70,8 @@ class Examiner:
         self.evidence = Evidence(self.judge)
         self.seconds = 0.0
         self.unjudged = 0
+        self._support = Support(subject.observes)
+        self._changes: Counter[tuple[Readings, Readings]] = Counter()
         #: Executions of the campaign up to the frame that is looked into.
         self.executions = 0
         self._tell = tell
@@ -73,15 +83,22 @@ class Examiner:
 
     # -------------------------------------------------------------------------------------------- judging
 
-    def examine(self, configuration: Configuration, frames: Sequence[bytes], index: int, broke: str = "") -> None:
-        """Judge the frame at an index of a batch that differs from the filter; `broke` says how the target failed."""
+    def examine(
+        self, configuration: Configuration, frames: Sequence[bytes], index: int, filtered: Readings, broke: str = ""
+    ) -> None:
+        """Judge the frame at an index of a batch that differs from the filter.
+
+        `filtered` are the readings by which the batch was filtered, `broke` says how the target failed.
+        """
         began = time.process_time()
         try:
-            self._examine(configuration, frames, index, broke)
+            self._examine(configuration, frames, index, filtered, broke)
         finally:
             self.seconds += time.process_time() - began
 
-    def _examine(self, configuration: Configuration, frames: Sequence[bytes], index: int, broke: str) -> None:
+    def _examine(
+        self, configuration: Configuration, frames: Sequence[bytes], index: int, filtered: Readings, broke: str
+    ) -> None:
         case = Case(configuration, (frames[index],))
         if broke and (unsteady := self._unsteady()) is not None and not self._looks_behind(unsteady):
             return
@@ -99,8 +116,12 @@ class Examiner:
         if self.judge.as_filtered(case, result):
             if broke:
                 self._now_and_then(case, clip(one_line(broke), 200))
-            else:
+            elif matches(outcome(case.frame, configuration, filtered), result, self.subject.observes):
                 self._depends(configuration, frames, index)
+            elif known is None and self._changes[filtered, self.subject.readings] < _PARTING:
+                # As it was in the batch, and it speaks for the readings, which have changed since.
+                self._changes[filtered, self.subject.readings] += 1
+                self._agree(case, result)
             return
         constraint = self.judge.constraint(case, result)
         if constraint is None or satisfied(constraint, self.subject.readings._asdict()):
@@ -119,9 +140,32 @@ class Examiner:
         case = Case(configuration, (frame,))
         result = self.judge.answer(case)
         if result is not None:
-            constraint = self.judge.constraint(case, result)
-            if constraint and satisfied(constraint, self.subject.readings._asdict()):
-                self.evidence.agree(constraint, Exemplar(case, result, self.executions))
+            self._agree(case, result)
+        self.seconds += time.process_time() - began
+
+    def _agree(self, case: Case, observed: Observation) -> None:
+        constraint = self.judge.constraint(case, observed)
+        if constraint and satisfied(constraint, self.subject.readings._asdict()):
+            self.evidence.agree(constraint, Exemplar(case, observed, self.executions))
+
+    def weigh(self, configuration: Configuration, frames: Sequence[bytes], differing: frozenset[int]) -> None:
+        """Take into the evidence what tells a reading from its rivals, where there is little of it.
+
+        `differing` are the indices of frames of the batch that were not answered as filtered.
+        """
+        readings = self.subject.readings
+        wanted = self._support.wanted(self.evidence.exemplars, self.evidence.version, readings, _RIVALS)
+        if not wanted:
+            return
+        began = time.process_time()
+        rivals = [readings._replace(**{name: number}) for name, number in wanted]
+        literal, *parted = self.subject.parting(configuration, frames, [Readings(), *rivals])
+        for (_, number), told in zip(wanted, parted, strict=True):
+            some = (told & literal if number == 0 else told) - differing
+            for index in sorted(some, key=lambda index: (len(frames[index]), index))[:_PARTING]:
+                case = Case(configuration, (frames[index],))
+                if self._known(self.judge.features(case)) is None and (result := self.judge.answer(case)) is not None:
+                    self._agree(case, result)
         self.seconds += time.process_time() - began
 
     def _known(self, features: Features, besides: frozenset[str] = frozenset()) -> Found | None:
@@ -159,6 +203,8 @@ class Examiner:
             before = {key: cause for key, cause in self.causes.items() if self._is_mixed(cause)}
             self.causes = {key: cause for key, cause in self.causes.items() if key not in before}
             self.evidence.restore()
+        elif self.evidence.explained():
+            return
         self.evidence.settle()
         self._settle_mixed()
         for key, cause in before.items():

@@ -62,6 +62,15 @@ class Filter:
             return [outcome(frame, self._configuration, self._readings) for frame in frames]
         return self._compiled.outcomes(frames)
 
+    def shown(self, frames: Sequence[bytes], packed: Packed, observes: frozenset[str]) -> list[Any]:
+        """Return the columns of the outcomes that a target shows, by name: arrays with the twin, else lists."""
+        names = sorted(observes)
+        if self._compiled is None:
+            outcomes = self.outcomes(frames)
+            return [[getattr(outcome, name) for outcome in outcomes] for name in names]
+        answers = self._compiled.run_places(*packed)
+        return [getattr(answers, name) for name in names]
+
     def reached(self, frames: Sequence[bytes], packed: Packed | None = None) -> Iterable[tuple[int, int]]:
         """Return what `reached` does for each frame; `packed` are the same frames."""
         if self._followed is None:

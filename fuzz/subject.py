@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vnethash.fuzz.oracle import Filter, RuleCoverage, reached
 from vnethash.models.matching import matches
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST_FAILURES = 12
 #: Of frames put to a target whose own edges are counted, one in so many is also followed through the model's rules.
 _SAMPLE = 16
+#: Frames of a batch that are put to the target itself where its program with counters cannot be run on them.
+_UNCOUNTED = 24
 
 
 @dataclass
@@ -143,9 +145,7 @@ class Subject:
                     self.target.configure(configuration)
                 self._configuration = configuration
             if self._filter is None:
-                self._filter = Filter(
-                    configuration, self.readings, fast=self._has_edges, frames_so_far=self._frames_so_far
-                )
+                self._filter = self._filtering(configuration, self.readings)
             self._frames_so_far += len(frames)
             batch = self._put_counted(frames) if self._counted is not None else self._put_plain(frames)
         except Refused:
@@ -196,6 +196,23 @@ class Subject:
                     new.append(index)
         return new
 
+    def parting(
+        self, configuration: Configuration, frames: Sequence[bytes], others: Sequence[Readings]
+    ) -> list[set[int]]:
+        """Return for each of other readings the indices of frames for which the target would show something else."""
+        packed = pack(frames)
+        ours, *theirs = (
+            self._filtering(configuration, readings).shown(frames, packed, self.observes)
+            for readings in (self.readings, *others)
+        )
+        return [{
+            index
+            for mine, its in zip(ours, columns, strict=True) for index in _unlike(mine, its)
+        } for columns in theirs]  # fmt: skip
+
+    def _filtering(self, configuration: Configuration, readings: Readings) -> Filter:
+        return Filter(configuration, readings, fast=self._has_edges, frames_so_far=self._frames_so_far)
+
     def _step(self) -> int:
         """Of how many frames one is followed through the model's rules, too."""
         return 1 if self.thorough or not self._has_edges else _SAMPLE
@@ -215,15 +232,38 @@ class Subject:
         expected = numpy.asarray(self._filter.queues(frames, packed))
         ran = queues >= 0
         differing = numpy.flatnonzero(ran & (queues != expected) & (expected >= 0)).tolist()
-        answered = int(ran.sum())
-        self.skipped += len(frames) - answered
+        others = numpy.flatnonzero(~ran).tolist()
+        batch = self._put_uncounted(frames, others[:_UNCOUNTED])
+        differing += batch.differing
+        answered = int(ran.sum()) + batch.answered
+        self.skipped += len(others) - batch.answered
         step = self._step()
         sample = slice(len(frames) % step, None, step)
         some = packed._replace(starts=packed.starts[sample], ends=packed.ends[sample])
         followed = self._filter.reached(frames[sample], some)
         novel = {*found, *(index for index, met in zip(range(len(frames))[sample], followed, strict=True)
                            if self.rules.add(*met))}  # fmt: skip
-        return Batch(differing, sorted(novel), answered)
+        return Batch(sorted(differing), sorted(novel), answered, batch.failed)
+
+    def _put_uncounted(self, frames: Sequence[bytes], some: Sequence[int]) -> Batch:
+        """Put frames that the program with counters was not run on to the target itself, which has other ways."""
+        batch = Batch()
+        if not some:
+            return batch
+        assert self._filter is not None
+        assert self._configuration is not None
+        self.target.configure(self._configuration)
+        chosen = [frames[index] for index in some]
+        answers = zip(some, self.target.run(chosen), self._filter.outcomes(chosen), strict=True)
+        for index, result, outcome in answers:
+            if isinstance(result, Observation):
+                batch.answered += 1
+                if not matches(outcome, result, self.observes):
+                    batch.differing.append(index)
+            elif not isinstance(result, Skipped):
+                batch.differing.append(index)
+                batch.failed[index] = failed(result)
+        return batch
 
     def observe(self, configuration: Configuration, frames: Sequence[bytes]) -> Result | None:
         """Return the answer to the last of some frames, put to the target after it was configured anew.
@@ -275,6 +315,13 @@ class Subject:
         if self._counted is not None:
             self._counted.close()
         self.target.close()
+
+
+def _unlike(one: Any, other: Any) -> list[int]:
+    """Return the indices at which two columns differ: two lists, or two arrays."""
+    if isinstance(one, list):
+        return [index for index, (mine, its) in enumerate(zip(one, other, strict=True)) if mine != its]
+    return (one != other).nonzero()[0].tolist()  # type: ignore[no-any-return]
 
 
 def failed(result: Result | None) -> str:

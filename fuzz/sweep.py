@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from vnethash.spec.configuration import Configuration
     from vnethash.targets.base import Capabilities
 
-#: Settings; telling values of a field and short chains; the same values in all surroundings, and every cut; all octets,
-#: options and sizes; longer chains and lengths.
-_SETTINGS, _TELLING, _AROUND, _ALL, _LONG = range(5)
-#: How often what is likeliest to tell comes first.
-_FIRST = 0.7
+#: Settings; shapes: tags, options, repeated headers, sizes; telling values of a field and short chains; the same values
+#: in all surroundings, and every cut; all octets; longer chains and lengths.
+_SETTINGS, _SHAPES, _TELLING, _AROUND, _ALL, _LONG = range(6)
+#: How often each of them is drawn from, while there is something left in it.
+_SHARES = (4, 4, 4, 1, 1, 1)
 #: Frames of one kind that follow one another; a batch is drawn from many.
 _RUN = 48
 #: Frames whose every cut is tried are no longer than that.
@@ -54,18 +54,18 @@ class Sweep:
         """Begin with what needs no parent: configurations, chains, options, sizes."""
         self._rng = rng
         self._tried: set[tuple[object, ...]] = set()
-        self._left: list[dict[Configuration, list[Iterator[bytes]]]] = [{} for _ in range(5)]
+        self._left: list[dict[Configuration, list[Iterator[bytes]]]] = [{} for _ in _SHARES]
         for configuration in settings(plain, capabilities):
             self._add(_SETTINGS, configuration, seeds.traffic())
         for part in _kinds():
             self._add(_TELLING, plain, _chains(part, 1))
-            self._add(_ALL, plain, _repeats(part))
+            self._add(_SHAPES, plain, _repeats(part))
             self._add(_LONG, plain, _chains(part, 2))
         for upper in _uppers():
             for holder in (craft.destination_options, craft.hop_by_hop):
-                self._add(_ALL, plain, _options(holder, upper))
+                self._add(_SHAPES, plain, _options(holder, upper))
             for frames in (_option_4(upper), _sizes(upper), _routes(upper), _stacks(upper)):
-                self._add(_ALL, plain, frames)
+                self._add(_SHAPES, plain, frames)
             self._add(_LONG, plain, _lengths(upper))
 
     def _add(self, stage: int, configuration: Configuration, frames: Iterable[bytes]) -> None:
@@ -104,15 +104,15 @@ class Sweep:
 
     def early(self) -> bool:
         """Say whether what is likeliest to tell something is not all tried."""
-        return bool(self._left[_SETTINGS] or self._left[_TELLING])
+        return any(self._left[stage] for stage in (_SETTINGS, _SHAPES, _TELLING))
 
     def batch(self, count: int) -> tuple[Configuration, list[bytes]] | None:
         """Return up to so many frames and their configuration; None when all was tried."""
         rng = self._rng
-        stages = [groups for groups in self._left if groups]
+        stages = [(groups, share) for groups, share in zip(self._left, _SHARES, strict=True) if groups]
         if not stages:
             return None
-        groups = stages[0] if rng.random() < _FIRST else rng.choice(stages)
+        (groups,) = rng.choices([each for each, _ in stages], [share for _, share in stages])
         configurations = list(groups)
         (configuration,) = rng.choices(configurations, [len(groups[each]) for each in configurations])
         left = groups[configuration]

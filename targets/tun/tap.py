@@ -287,8 +287,17 @@ def require() -> None:
         raise TargetUnavailable(reason, hint=f"a TAP needs root, bpf(2) and {_DEVICE}")
 
 
+_TAGS = frozenset({b"\x81\x00", b"\x88\xa8"})
+
+
 def limit(frame: bytes) -> str:
     """Return why a TAP cannot show this frame, "" where it can."""
     if len(frame) < 14:
         return f"a TAP takes frames from 14 bytes on, this one has {len(frame)}"
+    at = 12
+    while frame[at:at + 2] in _TAGS:
+        at += 4
+    if at > 12 and frame[at:at + 2] == b"\0\0":
+        # vlan_get_protocol says 0 for "nothing", and the network header then stays at the first tag.
+        return "a packet socket shows a frame whose VLAN tag announces EtherType 0 as if it had no tag"
     return f"a TAP takes frames up to {MAX_FRAME} bytes, this one has {len(frame)}" if len(frame) > MAX_FRAME else ""

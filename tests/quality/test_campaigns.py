@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+import pytest
 from against_static import Row, beside, campaign_on, held_against
 from hidden import several
 from hunts import hunt, shown_by
@@ -83,14 +84,14 @@ def test_a_campaign_from_an_empty_corpus_finds_the_readings_that_the_static_suit
         for question in load_questions().values()
         if question.field in ndis and ndis[question.field] != literal[question.field]
     ]  # fmt: skip
-    campaign = campaign_on("model:ndis", open_target, 1, executions=25_000)
+    campaign = campaign_on("model:ndis", open_target, 1, executions=20_000)
     rows = held_against(campaign, findings)
     assert len(rows) == 11
     assert {row.how for row in rows if row.cause is not None} == {"reading"}
-    assert sum(row.cause is not None for row in rows) >= 8, [row.line() for row in rows]
+    assert sum(row.cause is not None for row in rows) >= 9, [row.line() for row in rows]
     assert beside(campaign, rows) == []
     for row in rows:
-        assert row.cause is None or 0 < row.cause.executions <= 25_000
+        assert row.cause is None or 0 < row.cause.executions <= 20_000
 
 
 def test_a_finding_without_a_cause_is_told_as_such() -> None:
@@ -135,6 +136,24 @@ def test_reduction_that_asks_many_at_once_ends_at_the_same_witness_and_asks_fewe
         alone.clear()
         assert reduce(start, plain, asked, screen=lambda cases: [case for case in cases if holds(case)]) == witness
         assert len(alone) < one_by_one
+
+
+@pytest.mark.needs_kernel
+@pytest.mark.needs_steering
+@pytest.mark.needs_tun
+def test_frames_that_a_test_run_cannot_show_are_put_to_the_target_on_its_tap() -> None:
+    subject = Subject("qemu-ebpf", open_target)
+    try:
+        tagged = [craft.ethernet(craft.ipv4(craft.udp()), tags=tags) for tags in ((0x8100,), (0x88A8,))]
+        batch = subject.put(subject.plain, [traffic()[0], *tagged, bytes(13)])
+        assert batch is not None
+        assert batch.answered == 3
+        assert subject.skipped == 1
+        # Its program looks for the EtherType where a second tag would have it.
+        assert 2 in batch.differing
+        assert 1 not in batch.differing
+    finally:
+        subject.close()
 
 
 def test_the_sweep_tries_every_setting_and_nothing_twice_in_one_surrounding() -> None:

@@ -83,6 +83,9 @@ def test_lengths_beyond_those_of_a_tap_are_named():
     assert "13" in limit(bytes(13))
     assert limit(bytes(14)) == limit(bytes(65535)) == ""
     assert "65536" in limit(bytes(65536))
+    for tags in (b"\x81\0\0\1", b"\x88\xa8\0\1", b"\x88\xa8\0\1\x81\0\0\2"):
+        assert "EtherType 0" in limit(bytes(12) + tags + bytes(60))
+        assert limit(bytes(12) + tags + b"\x08\0" + bytes(60)) == ""
 
 
 #: Views that differ between a test run and a TAP, or could.
