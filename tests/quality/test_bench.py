@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +22,7 @@ import capture_files
 import libraries
 import mix
 import plain_c as plain
+import replays
 
 numpy = pytest.importorskip("numpy")
 BENCH = Path(__file__).parents[1] / "bench"
@@ -76,3 +79,19 @@ def test_what_is_written_with_libraries_is_right_for_plain_frames() -> None:
         answer = outcome(frame, Configuration(), Readings())
         expected = answer.value if answer.report else None
         assert libraries.by_dpkt(frame, tables) == libraries.by_scapy(frame, tables) == expected
+
+
+def test_a_finding_that_does_not_hold_is_told_by_the_bench_of_replays(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    place = ("--ledger", ledger, "--corpus", tmp_path / "corpus")
+    assert replays.vnethash("fuzz", "model:ndis", "--executions", 5_000, "--seed", 1, *place).returncode in {0, 1}
+    words, wrong = replays.replayed(ledger)
+    assert wrong == []
+    count = int(words.split()[0])
+    assert count >= 2
+    assert words == f"{count} causes: {count} still there"
+    with closing(sqlite3.connect(ledger)) as base, base:
+        base.execute("UPDATE causes SET target = 'model:literal' WHERE id = (SELECT min(id) FROM causes)")
+    words, (line,) = replays.replayed(ledger)
+    assert words == f"{count} causes: 1 gone, {count - 1} still there"
+    assert "gone" in line
