@@ -35,7 +35,7 @@ run: set-up-run  ## what can be driven here, then judge all of it; records in bu
 
 test: set-up-test  ## make lint, then all tests; the last line is pytest's
 	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=$$?; \
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS) || exit $$?; \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) || exit $$?; \
 	exit $$lint
 
 lint: ruff mypy layers generated  ## ruff, mypy --strict, import-linter, and that generated files are current

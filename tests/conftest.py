@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import needs
+import order
 import pytest
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, (what, _) in needs.NEEDS.items():
         config.addinivalue_line("markers", f"needs_{name}: needs {what}")
     needs.required()
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # pytest-xdist would put the files with the most tests first
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first."""
+    order.sort(items)
 
 
 @pytest.hookimpl(tryfirst=True)

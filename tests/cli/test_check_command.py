@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from vnethash.cli.main import run
+from vnethash.targets.exec.client import open_exec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,12 +121,14 @@ def test_a_target_that_cannot_be_opened_is_told_and_the_others_are_judged(
     ],
 )
 def test_an_adapter_that_misbehaves_is_told_and_the_others_are_judged(
-    script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = tmp_path / "adapter.py"
     adapter.write_text(script)
     name = f"exec:{sys.executable} {adapter}"
-    # One second is enough for any answer here; `start` has its own, longer limit.
+    # One second is enough for any answer here. `start` has half a minute, which nobody shall wait for here.
+    assert "start_timeout" in open_exec.__kwdefaults__
+    monkeypatch.setitem(open_exec.__kwdefaults__, "start_timeout", 2.0)
     code = check(name, "model:literal", "--timeout", "1", "--json", folder=tmp_path / "report")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     targets = {line["target"]: line["conclusion"] for line in lines if line["record"] == "target"}

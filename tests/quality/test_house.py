@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import order
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -65,3 +68,16 @@ def test_no_two_modules_that_tests_share_have_one_name() -> None:
     paths = [path for path in TESTS if path.parent.name != "bench"]
     shared = [path.name for path in paths if not path.name.startswith(("test_", "conftest"))]
     assert len(shared) == len(set(shared))
+
+
+def test_the_files_that_run_first_are_there() -> None:
+    assert {f"test_{name}.py" for name in order.LONG} <= {path.name for path in TESTS}
+    assert len(set(order.LONG)) == len(order.LONG)
+
+
+def test_long_files_run_first_and_all_else_stays_in_its_order() -> None:
+    first, second = order.LONG[:2]
+    names = ("a", second, "b", second, first)
+    items: Any = [SimpleNamespace(path=ROOT / f"test_{name}.py", place=place) for place, name in enumerate(names)]
+    order.sort(items)
+    assert [item.place for item in items] == [4, 1, 3, 0, 2]
