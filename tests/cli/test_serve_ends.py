@@ -41,3 +41,17 @@ def test_a_stop_while_the_twin_compiles_is_an_end_in_order(tmp_path: Path) -> No
     assert (served.returncode, errors) == (0, b"")
     assert out.count(b"\n") >= 2
     assert not list(tmp_path.rglob("*.nbi")), "it was compiled before it was stopped"
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_only_under_a_compilation_the_process_ends_without_being_taken_down(busy: bool) -> None:
+    # What stands behind main() runs when the process unwinds; what was registered for its end has to run either way.
+    script = (
+        "import atexit, sys\nimport vnethash.targets.model as model\nfrom vnethash.cli.main import main\n"
+        f"model.compiling = lambda: {busy}\natexit.register(print, 'ended', flush=True)\n"
+        "sys.argv = ['vnethash', 'no-such-command']\n"
+        "try:\n    main()\nfinally:\n    print('unwound', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, text=True)
+    assert done.returncode == 2
+    assert done.stdout.split() == (["ended"] if busy else ["unwound", "ended"])
