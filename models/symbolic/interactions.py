@@ -51,13 +51,15 @@ _MOST = 96
 _EXAMPLES, _VARIANTS = 4, 60
 #: A question under whose literal reading all others are looked at.
 _PROBE = "tcp_cut"
+#: Asked where no type is enabled, so that nothing is hashed whatever else is asked.
+_NO_TYPES = "no_hash_types"
 #: What raises the questions that are asked behind the selection: keys, tables, types; taken in turn.
 _RAISING: Mapping[str, tuple[dict[str, Any], ...]] = {
     "short_key": ({"key": MICROSOFT_KEY[:8]}, {"key": bytes(8)}),
     "empty_key": ({"key": b""},),
     "long_key": ({"key": MICROSOFT_KEY + bytes(40)}, {"key": bytes(52)}),
     "zero_value": ({"key": bytes(40)}, {"key": b""}, {"key": bytes(8)}, {"key": bytes(52)}),
-    "no_hash_types": ({"hash_types": 0},),
+    _NO_TYPES: ({"hash_types": 0},),
     "table_size": ({"indirection_table": (0, 1, 2)},),
 }
 #: Turns of the walks where frames are sought and nothing is proved.
@@ -147,10 +149,9 @@ def look_at(field: str, seconds: float) -> Verdict:
     row.deadline = time.monotonic() + (0.1 if question.area == "tunnel" else 0.8) * seconds
     never, unsure = row.exclude()
     row.vary()
-    idle = {other for other in row.met if other not in row.shown and "no_hash_types" in {other, field}}
-    idle = idle - LATE if field in LATE else idle
-    if not without_types():
-        idle = set()
+    idle = set()
+    if field == _NO_TYPES and without_types():
+        idle = set(row.met) - set(row.shown) - LATE
     row.deadline = started + seconds
     mine = {other for other in (set(row.met) | unsure) - set(row.shown) - idle if row.asks_for(other)}
     none = row.ask(sorted(mine)) if question.area != "tunnel" else set()
@@ -163,7 +164,9 @@ def look_at(field: str, seconds: float) -> Verdict:
         }
         for other, shown in sorted(row.shown.items())
     }
-    met = {identifiers[other]: count for other, count in sorted(row.met.items()) if other not in {*row.shown, *idle}}
+    # What is asked where no type is enabled is looked at once for all.
+    told = {*row.shown, *idle, *({_NO_TYPES} - {field})}
+    met = {identifiers[other]: count for other, count in sorted(row.met.items()) if other not in told}
     data: dict[str, object] = {
         "interact": interact, "without_effect": [identifiers[other] for other in sorted(idle)],
         "never": [identifiers[other] for other in sorted(never)], "met_without_effect": met,
@@ -356,7 +359,7 @@ def _asked_late(stage: Stage, field: str, report: Value, *, always: bool) -> Val
     `always`: a reading may take away the hash that was selected.
     """
     graph = stage.graph
-    if field == "no_hash_types":
+    if field == _NO_TYPES:
         return graph.equal(stage.scene.type_bits, 0)
     if field == "unhashed_value":
         return always or graph.equal(report, 0)

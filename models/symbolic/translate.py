@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -128,13 +129,23 @@ def _place(translator: Translator, function: FunctionType, arguments: tuple[Thin
 def _readings_read(function: FunctionType, seen: set[FunctionType]) -> set[str]:
     """Return the attributes that a function and those that it may call mention: the questions they ask, and more."""
     seen.add(function)
-    nodes = list(ast.walk(load(function).tree))
-    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    for node in nodes:
-        called = function.__globals__.get(node.id) if isinstance(node, ast.Name) else None
+    attributes, names = _mentioned(function)
+    read = set(attributes)
+    for name in names:
+        called = function.__globals__.get(name)
         if isinstance(called, FunctionType) and called not in seen:
             read |= _readings_read(called, seen)
     return read
+
+
+@cache
+def _mentioned(function: FunctionType) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the attributes and the names in the source of a function."""
+    nodes = list(ast.walk(load(function).tree))
+    return (
+        frozenset(node.attr for node in nodes if isinstance(node, ast.Attribute)),
+        frozenset(node.id for node in nodes if isinstance(node, ast.Name)),
+    )
 
 
 def _identity(thing: Thing, reads: tuple[int, ...] | None) -> object:
