@@ -150,7 +150,7 @@ def look_at(field: str, seconds: float) -> Verdict:
     never, unsure = row.exclude()
     row.vary()
     idle = set()
-    if field == _NO_TYPES and without_types():
+    if field == _NO_TYPES and without_types():  # said once, in its own row; `pairs_of` finds it there
         idle = set(row.met) - set(row.shown) - LATE
     row.deadline = started + seconds
     mine = {other for other in (set(row.met) | unsure) - set(row.shown) - idle if row.asks_for(other)}
@@ -164,9 +164,7 @@ def look_at(field: str, seconds: float) -> Verdict:
         }
         for other, shown in sorted(row.shown.items())
     }
-    # What is asked where no type is enabled is looked at once for all.
-    told = {*row.shown, *idle, *({_NO_TYPES} - {field})}
-    met = {identifiers[other]: count for other, count in sorted(row.met.items()) if other not in told}
+    met = {identifiers[other]: count for other, count in sorted(row.met.items()) if other not in {*row.shown, *idle}}
     data: dict[str, object] = {
         "interact": interact, "without_effect": [identifiers[other] for other in sorted(idle)],
         "never": [identifiers[other] for other in sorted(never)], "met_without_effect": met,
