@@ -18,15 +18,18 @@ from test_device_defects import (
     StrangeAck,
     TooManyPairs,
 )
+from vnethash.fuzz.device import commands as k
 from vnethash.fuzz.device.campaign import ControlCampaign
+from vnethash.fuzz.device.case import FRAMES, ControlCase
 from vnethash.fuzz.device.corpus import ControlCorpus
 from vnethash.fuzz.device.replay import replay_steps
 from vnethash.fuzz.device.subject import DeviceSubject
 from vnethash.fuzz.engines import load_engine
 from vnethash.fuzz.ledger import Ledger
 from vnethash.fuzz.run import Limits
+from vnethash.models.device.state import Negotiate, Packet, Reset
 from vnethash.spec import constants as c
-from vnethash.spec.device_readings import DeviceReadings, HashConfigWithRss, RefusedRssConfig, TableEntry
+from vnethash.spec.device_readings import DeviceReadings, HashConfigWithRss, RefusedRssConfig, ShortKeyRest, TableEntry
 from vnethash.spec.errors import TargetDied, UsageError
 from vnethash.spec.questions import load_device_questions
 from vnethash.targets.device import Ack, Reception
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vnethash.fuzz.device.found import ControlFound
+    from vnethash.models.device.state import Answer, Step
     from vnethash.targets.device import Device
 
 RSS = (c.CTRL_MQ, c.CTRL_MQ_RSS_CONFIG)
@@ -77,6 +81,17 @@ class ReversesShortKeys(ModelDevice):
         if ack == Ack.OK and class_ == c.CTRL_MQ and 12 <= len(key) < 40:
             self.state = self.state._replace(key=key[::-1])
         return ack
+
+
+class KeepsKeyOverReset(ModelDevice):
+    """The place where keys are written is not cleared by a reset, as in QEMU."""
+
+    def advance(self, step: Step) -> Answer:
+        before = self.state.rest
+        answer = super().advance(step)
+        if isinstance(step, Negotiate | Reset):
+            self.state = self.state._replace(rest=before)
+        return answer
 
 
 class DiesOfEntry(ModelDevice):
@@ -182,6 +197,29 @@ def test_listed_readings_are_told_once_each_and_a_listed_defect_is_one() -> None
     assert all(cause.shown and len(cause.shown.steps) <= 5 for cause in found.values())
 
 
+@pytest.mark.parametrize("kind", [ModelDevice, KeepsKeyOverReset])
+def test_a_key_that_outlives_a_reset_is_told_in_words_of_its_own(kind: type[ModelDevice]) -> None:
+    device = device_bench.device(DeviceReadings(short_key_rest=ShortKeyRest.PREVIOUS), kind=kind)
+    campaign = ControlCampaign([DeviceSubject("memory", lambda _: device)], ControlCorpus(), None, limits=Limits())
+    plain, anew, packet = k.plain_rss(device.traits), Negotiate(device.offered), Packet(FRAMES[0])
+    whole = k.command(k.RSS_CONFIG, k.join(plain))
+    short = [k.command(k.RSS_CONFIG, k.join(plain._replace(key=bytes(size)))) for size in (4, 8, 12)]
+    behind = [(anew, whole, one, packet) for one in short]
+    over = [(anew, whole, anew, one, packet) for one in short]
+    for steps in [(anew, whole, anew, packet), *behind, *over]:
+        campaign.execute(ControlCase(steps))
+    campaign.settle(last=True)
+    assert {cause.question for cause in causes(campaign) if cause.kind == "reading"} == {"short-key-rest"}
+    found = accused(campaign)
+    assert len(found) == (kind is KeepsKeyOverReset), words(found)
+    for cause in found:
+        assert (cause.kind, cause.signature.clause) == ("inconsistent", "key-outlives-reset")
+        assert cause.title == "bytes of a key outlive a reset, and stand behind a short key after it"
+        assert cause.clauses == ("GEN-3", "HCF-5")
+        assert cause.shown
+        assert sum(isinstance(step, Negotiate | Reset) for step in cause.shown.steps) == 2
+
+
 def test_the_same_seed_gives_the_same_campaign() -> None:
     runs = [campaign_of(device_bench.device(kind=KeepsTable), 1500, seed=4) for _ in range(2)]
     assert [case.name for case in runs[0].corpus.cases] == [case.name for case in runs[1].corpus.cases]
@@ -231,7 +269,7 @@ def test_qemu_that_forgets_at_a_reset_is_not_accused_of_keeping(version: str, tm
     campaign, _ = qemu(f"qemu:{version},sockets", 500, tmp_path)
     # The bytes of a key do outlive a reset, and show behind a short key; that is no defect on the list.
     found = {cause.question or cause.signature.clause for cause in accused(campaign)}
-    assert found <= {"max-tx-vq", "num-buffers", "mixed-reset-hashing"}, words(accused(campaign))
+    assert found <= {"max-tx-vq", "num-buffers", "key-outlives-reset"}, words(accused(campaign))
     assert len(causes(campaign)) > 5
 
 
