@@ -18,8 +18,8 @@ from vnethash.targets.registry import open_target
 FOLDER = Path(__file__).parent / "implementations"
 CASES = load_suite("default").cases
 EXPECTATIONS = Expectations()
-#: `make sweep` takes all defects, the tests some of them.
-SAMPLE = list(DEFECTS) if os.environ.get("VNETHASH_SWEEP") else list(DEFECTS)[::18]
+#: `make sweep` takes all defects, the tests some of them: one hides home addresses, and most questions about them.
+SAMPLE = list(DEFECTS) if os.environ.get("VNETHASH_SWEEP") else list(DEFECTS)[10::18]
 
 
 def compare(name: str, *, mixed: bool | None = None) -> None:
@@ -46,10 +46,6 @@ def compare(name: str, *, mixed: bool | None = None) -> None:
         for field, numbers in settled.items()
         if found.profile.readings.get(field) not in numbers
     }
-    if not found.finished:
-        # What a defect hides from few packets is not claimed: the readings that were not ruled out are told.
-        open_ones = {field for field, number in found.doubts if number in settled.get(field, ())}
-        different = {field: pair for field, pair in different.items() if field not in open_ones}
     assert not different
     print(f"{name}: {found.packets} packets, {len(settled)} questions settled alike")
 
