@@ -76,7 +76,7 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit."""
-    # Millions of small answers live long here, and hardly anything is a cycle: looking for those costs a tenth.
+    # Millions of small answers live long here, and hardly anything is a cycle: it is looked for less often.
     gc.set_threshold(*COLLECTED)
     code = run(arguments)
     model = sys.modules.get("vnethash.targets.model")

@@ -100,7 +100,7 @@ def _matrix(target: QemuTarget, frames: Sequence[bytes]) -> tuple[float, list[st
         (f"all hash_types, {workers} QEMUs at once, a frame: {ours:.2f} us of our processes, {theirs:.2f} us of QEMU, "
         f"{1e6 * seconds / count:.2f} us by the clock"),
         (f"{count:,} answers held against the readings of this QEMU ({other} of them not the literal ones): "
-        f"{differing.total():,}, to {len(differing)} frames, differ; `vnethash check qemu` names the causes"),
+        f"{differing.total():,}, to {len(differing)} frames, differ"),
     ]  # fmt: skip
 
 
