@@ -7,6 +7,7 @@ come, the readings other than the literal ones are told, and what no one set of 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.found import Exemplar, Found
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Answers that the profile rests on.
 MOST_EVIDENCE = 1500
+#: A target is torn if so many answers for a reading stand against one for the words.
+_TORN = 2
 #: Unexplained answers that are held against the others at a time.
 _MOST_TESTED = 100
 
@@ -99,10 +102,30 @@ class Evidence:
         """Find the profile again if the evidence has changed; say whether it had."""
         if not self._changed:
             return False
-        self.profile = find_profile(list(self.exemplars))
+        self.profile = self._untorn(find_profile(list(self.exemplars)))
         self._changed = False  # only now: Ctrl-C may come before
         self._subject.adopt(self.profile.as_readings())
         return True
+
+    def _untorn(self, profile: Profile) -> Profile:
+        """Return the profile without readings that hardly more answers speak for than for the words themselves.
+
+        A target that is torn between the two follows neither; what is other than the words is then what contradicts.
+        """
+        against: set[Constraint] = set()
+        for name, number in profile.readings.items():
+            if not number:
+                continue
+            literal = {**profile.readings, name: 0}
+            pro = {each for each in profile.satisfied if not satisfied(each, literal)}
+            con = sum(satisfied(each, literal) for each in profile.violated)
+            if con * _TORN >= len(pro):
+                against |= pro if con else set()
+        if not against:
+            return profile
+        rest = find_profile([each for each in self.exemplars if each not in against])
+        kept = frozenset(each for each in self.exemplars if satisfied(each, rest.readings))
+        return replace(rest, satisfied=kept, violated=frozenset(self.exemplars) - kept)
 
     def contradicting(self) -> list[Constraint]:
         """Return what no set of readings explains together with what the profile explains, the shortest frames first.

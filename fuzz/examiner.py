@@ -20,7 +20,7 @@ from vnethash.fuzz.found import Exemplar, Found
 from vnethash.fuzz.judge import Judge
 from vnethash.fuzz.oracle import reached
 from vnethash.fuzz.reducer import fewer_frames, plainer_cases
-from vnethash.fuzz.signature import ANY, Signature, covers, variants
+from vnethash.fuzz.signature import ANY, EXTENSION, Signature, covers, exchanged, variants
 from vnethash.fuzz.subject import failed
 from vnethash.fuzz.support import Support
 from vnethash.models.causes import unexplained_cause
@@ -49,7 +49,8 @@ _USUAL = 8
 #: Mixtures that the end of a campaign looks into.
 _MOST_MIXED = 12
 
-#: Rivals of readings for which a batch is looked through, and frames of it that are asked for each.
+#: Rivals of readings for which a batch is looked through (one, where no edges are counted and the model may be slow),
+#: and frames of it that are asked for each.
 _RIVALS, _PARTING = 4, 2
 
 #: How often a frame must make a target fail again, to be what makes it fail; and the signature of all others.
@@ -154,7 +155,8 @@ class Examiner:
         `differing` are the indices of frames of the batch that were not answered as filtered.
         """
         readings = self.subject.readings
-        wanted = self._support.wanted(self.evidence.exemplars, self.evidence.version, readings, _RIVALS)
+        count = _RIVALS if self.subject.has_edges else 1
+        wanted = self._support.wanted(self.evidence.exemplars, self.evidence.version, readings, count)
         if not wanted:
             return
         began = time.process_time()
@@ -234,6 +236,11 @@ class Examiner:
             if found is None:
                 self._definite(witness, observed, None)
                 continue
+            special = self._more_special(found)
+            if special is not None:
+                special.also = (*special.also, found.signature.features)
+                self._forget(special, aside=True)
+                continue
             fresh.append(found.id)
             self.causes.setdefault(found.id, found)
             self._generalise(found, still)
@@ -252,6 +259,15 @@ class Examiner:
                     self._tell(cause, False)
             elif key in fresh:
                 self._tell(cause, True)
+
+    def _more_special(self, found: Found) -> Found | None:
+        """Return an unexplained cause that asks for all that a mixture asks for: some of it no reading explains."""
+        return next(
+            (cause for cause in self.causes.values()
+             if cause.kind == "unexplained" and not cause.signature.before
+             and covers(found.signature.features, cause.signature.features)),
+            None,
+        )  # fmt: skip
 
     @staticmethod
     def _is_mixed(cause: Found) -> bool:
@@ -312,13 +328,14 @@ class Examiner:
                 near.count += 1
                 self._tell(near, False)
                 return
-        found = self._enter_definite(witness, observed)
+        found = self._enter_definite(witness, observed, disagrees)
         if found is not None:
-            self._generalise(found, disagrees)
             self._forget(found)
 
-    def _enter_definite(self, witness: Case, observed: Observation) -> Found | None:
-        """Enter the cause of a witness; None if it is known."""
+    def _enter_definite(
+        self, witness: Case, observed: Observation, disagrees: Callable[[Case], bool]
+    ) -> Found | None:
+        """Enter the cause of a witness, and what is alike; None if it is known."""
         cause, clause = unexplained_cause(
             witness.frame, witness.configuration, observed, self.subject.observes, self.subject.readings,
             self.judge.expect(witness).full.outcomes(),
@@ -328,6 +345,8 @@ class Examiner:
             self.subject.name, "unexplained", cause.title, cause.clauses, signature, witness, observed,
             self.judge.effect(witness, observed),
         )
+        if found.id not in self.causes:
+            self._generalise(found, disagrees)
         self._enter(found)
         return found if found.id in self.causes and self.causes[found.id] is found else None
 
@@ -336,7 +355,8 @@ class Examiner:
         gone = set(known.signature.features)
 
         def without_known(candidate: Case) -> bool:
-            return not covers(tuple(gone), self.judge.features(candidate))
+            features = self.judge.features(candidate)
+            return not covers(tuple(gone), features) and not known.covers(features)
 
         for candidate in plainer_cases(case, self.subject.plain):
             if without_known(candidate) and still(candidate):
@@ -418,9 +438,9 @@ class Examiner:
                 if (
                     other.kind == found.kind and bool(before) == bool(theirs)
                     and ({place for place, _ in before} <= {place for place, _ in theirs} or covers(theirs, before))
-                    and covers(found.signature.features, other.signature.features)
+                    and any(covers(each, other.signature.features) for each in (found.signature.features, *found.also))
                 ):
-                    other.also = (*other.also, found.signature.features)
+                    other.also = (*other.also, found.signature.features, *found.also)
                     other.count += 1
                     self._tell(other, False)
                     return
@@ -436,6 +456,10 @@ class Examiner:
         pattern = []
         for place, number in found.signature.features:
             chosen = number
+            alike = exchanged(found.case.frame, place)
+            if alike and all(disagrees(replace(found.case, frames=(other,))) for other in alike):
+                pattern.append((EXTENSION, 1))
+                continue
             for bits, general in ((False, ANY), (True, ~number)):
                 tried = variants(found.case.frame, place, number, bits=bits)
                 if tried and all(disagrees(replace(found.case, frames=(other,))) for other in tried):

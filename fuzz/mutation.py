@@ -252,8 +252,35 @@ def _repeat(rng: Random, layout: Layout, _: Sequence[bytes]) -> bytes | None:
         return layout.frame[:spot.start - 2] + layout.frame[spot.start - 2:spot.end - 2] + layout.frame[spot.start - 2:]
     if not data:
         return None
-    data = bytes([spot.number & 0xFF]) + data[1:]
+    data = (bytes([spot.number & 0xFF]) + data[1:]) * _times(rng, len(data), len(layout.frame))
     return inserted(layout.frame, spot.start, data, spot.lengths, spot.link, spot.number)
+
+
+def _times(rng: Random, size: int, length: int) -> int:
+    """Return how often something is repeated, as far as there is room."""
+    return max(1, min(rng.choice(_REPEATED), (LONGEST - length) // max(1, size)))
+
+
+#: Once mostly, or as often as powers of two and the numbers beside them.
+_REPEATED = (1, 1, 1, 1, 1, 1, 2, 2, 3, 4, 7, 8, 9, 10, 15, 16, 17, 29, 30, 31, 32, 33)
+
+
+def _repeat_option(rng: Random, layout: Layout, _: Sequence[bytes]) -> bytes | None:
+    """Put an option many times in front of one that is there, padded to whole units."""
+    spots = [header for header in _of(layout, "hbh", "dstopts") if header.start + 1 < len(layout.frame)]
+    if not spots:
+        return None
+    spot = rng.choice(spots)
+    data = rng.choice((b"\0", craft.padn(0), craft.padn(1), craft.padn(2), craft.option(0x1E, bytes(2))))
+    data *= _times(rng, len(data), len(layout.frame))
+    data += bytes(-len(data) % 8)
+    within = [each.start for each in layout.headers if each.kind == "option" and spot.start < each.start < spot.end]
+    units = layout.frame[spot.start + 1] + len(data) // 8
+    if units > 255:
+        return None
+    changed = bytearray(inserted(layout.frame, rng.choice([spot.start + 2, *within]), data, spot.lengths))
+    changed[spot.start + 1] = units
+    return bytes(changed)
 
 
 def _swap(rng: Random, layout: Layout, _: Sequence[bytes]) -> bytes | None:
@@ -375,8 +402,8 @@ def _by_bytes(rng: Random, layout: Layout, _: Sequence[bytes]) -> bytes | None:
 
 _OPERATIONS: tuple[Callable[[Random, Layout, Sequence[bytes]], bytes | None], ...] = (
     _insert_extension, _insert_extension, _insert_extension, _insert_option, _insert_option, _insert_tag, _remove,
-    _repeat, _swap, _cut, _cut, _extend, _change_upper, _change_upper, _resize, _resize, _nest, _cross, _cross,
-    _by_bytes,
+    _repeat, _repeat_option, _swap, _cut, _cut, _extend, _change_upper, _change_upper, _resize, _resize, _nest, _cross,
+    _cross, _by_bytes,
 )
 
 

@@ -275,6 +275,8 @@ def _plainer(frame: bytes, layout: list[Header]) -> Iterator[bytes]:
     spots: list[list[tuple[int, bytes]]] = []
     for header in layout:
         here: list[tuple[int, bytes]] = []
+        if header.kind == "vlan" and header.number != 0x8100:
+            here.append((header.link, b"\x81\0"))
         for name, offset, size, plain in FIELDS.get(header.kind, ()):
             at = header.start + offset
             wanted = consistent(frame, header, name) if plain < 0 else plain

@@ -10,7 +10,8 @@ import hashlib
 from collections import Counter
 from typing import NamedTuple
 
-from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, Header, headers, inserted
+from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, headers, inserted, without
+from vnethash.spec import craft
 from vnethash.spec.configuration import Configuration
 
 #: A condition: sorted (place, number) pairs.
@@ -20,11 +21,15 @@ Features = tuple[tuple[str, int], ...]
 #: bits that must be set.
 ANY = -2
 
+#: A condition that any extension header meets.
+EXTENSION = "has extension"
+
 _PLAIN_CONFIGURATION = Configuration()
 #: Fields that only say how long something is that is there, and those that reduction always makes plain.
 _BODIES = frozenset({"rest", "upper"})
 #: Extension headers that say their size.
-_SIZED = frozenset(EXTENSIONS.values()) - {"frag"}
+_EXTENSIONS = frozenset(EXTENSIONS.values())
+_SIZED = _EXTENSIONS - {"frag"}
 
 
 class Signature(NamedTuple):
@@ -130,6 +135,8 @@ def is_whole(header: Header, frame: bytes) -> bool:
 def odd_fields(frame: bytes, header: Header) -> list[tuple[str, int]]:
     """Return the fields of a header that are not plain."""
     found: list[tuple[str, int]] = []
+    if header.kind == "vlan" and header.number != 0x8100:
+        found.append(("vlan.tag", header.number))
     if header.kind == "upper" or (header.kind == "rest" and header.link):
         found.append(("type" if header.kind == "rest" else "protocol", header.number))
     if header.kind in {"option", "ipv4-option"}:
@@ -165,7 +172,10 @@ def consistent(frame: bytes, header: Header, name: str) -> int | None:
 def covers(general: Features, special: Features) -> bool:
     """Say whether a frame with the features `special` has all that the condition `general` asks for."""
     for place, number in general:
-        if number >= -1:
+        if place == EXTENSION:
+            if not any(other.removeprefix("has ") in _EXTENSIONS for other, _ in special):
+                return False
+        elif number >= -1:
             # Of headers there may be more than the condition asks for.
             more = place.startswith("has ") and any(other == place and value > number for other, value in special)
             if not more and (place, number) not in special:
@@ -185,6 +195,15 @@ def variants(frame: bytes, place: str, number: int, *, bits: bool = False) -> li
         last = layout[-1]
         return [inserted(frame, last.end, bytes(more), last.lengths) for more in (1, 3, 9)]
     kind, _, name = place.partition(".")
+    if kind in _SIZED and name == "len" and not bits:
+        return _resized(frame, layout, kind, number)
+    if name == "cut" and not bits:
+        last = layout[-1]
+        return [inserted(frame, last.end, bytes(more), last.lengths) for more in (1, 2, 5)]
+    if place == "protocol" and not bits:
+        return [frame[:header.link] + bytes([other]) + frame[header.link + 1:]
+                for header in layout if header.kind == "upper" and header.number == number
+                for other in (99, 114, 200) if other != number]  # fmt: skip
     for header in layout:
         for field, offset, size, plain in FIELDS.get(header.kind, ()):
             at = header.start + offset
@@ -198,3 +217,42 @@ def variants(frame: bytes, place: str, number: int, *, bits: bool = False) -> li
                 others = {(number + 1) & top, (number * 2 + 1) & top, number ^ top >> 1} - {number, plain}
             return [frame[:at] + other.to_bytes(size, "big") + frame[at + size:] for other in sorted(others)]
     return []
+
+
+def _resized(frame: bytes, layout: list[Header], kind: str, number: int) -> list[bytes]:
+    """Return the frame with an extension header that says `number` longer, its bytes with it."""
+    unit = 4 if kind == "ah" else 8
+    for header in layout:
+        if header.kind == kind and header.end - header.start > 1 and frame[header.start + 1] == number:
+            made = []
+            for more in (2, 4, 8):
+                # Options that read well, and elsewhere no address that is all zeros.
+                body = craft.padn(more * unit - 2) if kind in {"hbh", "dstopts"} else b"\1" * more * unit
+                longer = bytearray(inserted(frame, header.end, body, header.lengths))
+                if number + more < 256:
+                    longer[header.start + 1] = number + more
+                    made.append(bytes(longer))
+            return made
+    return []
+
+
+def exchanged(frame: bytes, place: str) -> list[bytes]:
+    """Return the frame with other extension headers for one that is just there; empty for other places."""
+    kind = place.removeprefix("has ")
+    layout = headers(frame)
+    spots = [header for header in layout if header.kind == kind and header.link]
+    if kind not in _SIZED or len(spots) != 1:
+        return []
+    spot = spots[0]
+    made = []
+    for other in _OTHERS:
+        if NUMBERS[kind] != other.number:
+            data = frame[spot.start:spot.start + 1] + other.data[1:]
+            changed = bytearray(without(frame, spot))
+            changed[spot.link] = spot.number
+            made.append(inserted(bytes(changed), spot.start, data, spot.lengths, spot.link, other.number))
+    return made
+
+
+#: Extension headers that no document calls anything else.
+_OTHERS = (craft.hop_by_hop(), craft.destination_options(), craft.routing(kind=0, segments_left=0))

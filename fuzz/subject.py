@@ -211,14 +211,15 @@ class Subject:
         } for columns in theirs]  # fmt: skip
 
     def _filtering(self, configuration: Configuration, readings: Readings) -> Filter:
-        return Filter(configuration, readings, fast=self._has_edges, frames_so_far=self._frames_so_far)
+        return Filter(configuration, readings, fast=self.has_edges, frames_so_far=self._frames_so_far)
 
     def _step(self) -> int:
         """Of how many frames one is followed through the model's rules, too."""
-        return 1 if self.thorough or not self._has_edges else _SAMPLE
+        return 1 if self.thorough or not self.has_edges else _SAMPLE
 
     @property
-    def _has_edges(self) -> bool:
+    def has_edges(self) -> bool:
+        """Say whether the target's own edges are counted."""
         return self._counted is not None or self._library is not None
 
     def _put_counted(self, frames: Sequence[bytes]) -> Batch:

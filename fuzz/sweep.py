@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: in all surroundings, and every cut; all octets; longer chains and lengths.
 _SETTINGS, _SHAPES, _TELLING, _AROUND, _ALL, _LONG = range(6)
 #: How often each of them is drawn from, while there is something left in it.
-_SHARES = (4, 4, 4, 1, 1, 1)
+_SHARES = (12, 4, 4, 1, 1, 1)
 #: Frames of one kind that follow one another; a batch is drawn from many.
 _RUN = 48
 #: Frames whose every cut is tried are no longer than that.

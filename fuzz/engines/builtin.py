@@ -1,12 +1,13 @@
 """Our own engine: batches of mutants of parents from the corpus; what reaches something new becomes a parent.
 
 By turns a batch is drawn from the sweep, which tries each single change once, and from chance, which tries many
-changes at once. A batch mixes mutants of several parents, because what one packet leaves behind may show at the next.
+changes at once. Of the parents those are preferred that are new, that were drawn seldom, and whose mutants reached
+something new. A batch mixes mutants of several parents, because what one packet leaves behind may show at the next.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.case import Case
@@ -15,6 +16,7 @@ from vnethash.fuzz.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from random import Random
 
     from vnethash.fuzz.campaign import Campaign
     from vnethash.spec.configuration import Configuration
@@ -27,8 +29,8 @@ _EARLY, _LATER = 5, 2
 _RECONFIGURED = 0.5
 #: Parents among the newest that are preferred, and how often.
 _NEWEST, _PREFERRED = 48, 0.4
-#: Parents of one batch.
-_PARENTS = 4
+#: Parents of one batch, and how many are looked at for each: the one that was drawn least often is taken.
+_PARENTS, _LOOKED_AT = 4, 3
 _LAYOUTS = 4096
 
 
@@ -39,6 +41,7 @@ class _Parents:
         self.cases: Sequence[Case] = ()
         self.seen = 0
         self._by_configuration: dict[Configuration, list[Case]] = {}
+        self._drawn: Counter[Case] = Counter()
         self._layouts: OrderedDict[bytes, Layout] = OrderedDict()
 
     def fresh(self, cases: Sequence[Case]) -> Sequence[Case]:
@@ -53,6 +56,16 @@ class _Parents:
     def beside(self, parent: Case) -> Sequence[Case]:
         """Return the parents under the same configuration."""
         return self._by_configuration[parent.configuration]
+
+    def draw(self, rng: Random, cases: Sequence[Case]) -> Case:
+        """Return the one of a few cases that was drawn least often, and count it."""
+        case = min((rng.choice(cases) for _ in range(_LOOKED_AT)), key=lambda each: self._drawn[each])
+        self._drawn[case] += 1
+        return case
+
+    def reward(self, case: Case) -> None:
+        """Let a case be drawn more often, because what was made of it reached something new."""
+        self._drawn[case] //= 2
 
     def layout(self, frame: bytes) -> Layout:
         """Return the layout of a frame, from those kept if it is there."""
@@ -76,18 +89,22 @@ def run(campaign: Campaign) -> None:
             sweep.learn(case)
         turn += 1
         drawn = sweep.batch(campaign.room(BATCH)) if turn % (_EARLY if sweep.early() else _LATER) else None
-        configuration, frames = drawn or _by_chance(campaign, parents)
-        for index in campaign.execute(configuration, frames):
+        configuration, frames, ancestors = (*drawn, ()) if drawn else _by_chance(campaign, parents)
+        new = campaign.execute(configuration, frames)
+        for index in new:
             campaign.keep(Case(configuration, (frames[index],)))
+        if new:
+            for case in ancestors:
+                parents.reward(case)
 
 
-def _by_chance(campaign: Campaign, parents: _Parents) -> tuple[Configuration, list[bytes]]:
-    """Return a batch of mutants of a few parents."""
+def _by_chance(campaign: Campaign, parents: _Parents) -> tuple[Configuration, list[bytes], Sequence[Case]]:
+    """Return a batch of mutants of a few parents, and these."""
     rng, cases = campaign.rng, parents.cases
     newest = rng.random() < _PREFERRED
-    parent = cases[-1 - rng.randrange(min(_NEWEST, len(cases)))] if newest else rng.choice(cases)
+    parent = parents.draw(rng, cases[-_NEWEST:] if newest else cases)
     beside = parents.beside(parent)
-    chosen = [parent, *(rng.choice(beside) for _ in range(_PARENTS - 1))]
+    chosen = [parent, *(parents.draw(rng, beside) for _ in range(_PARENTS - 1))]
     configuration, count = parent.configuration, BATCH
     if rng.random() < _RECONFIGURED:
         configuration = mutated_configuration(rng, configuration, campaign.subjects[0].capabilities)
@@ -98,4 +115,4 @@ def _by_chance(campaign: Campaign, parents: _Parents) -> tuple[Configuration, li
     for each in chosen:
         frames += children(rng, parents.layout(each.frame), share, others)
     rng.shuffle(frames)
-    return configuration, frames
+    return configuration, frames, chosen

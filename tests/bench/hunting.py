@@ -2,11 +2,12 @@
 
     python tests/bench/hunting.py alone [NAME...]     each hidden defect alone
     python tests/bench/hunting.py together [NAME...]  all in one implementation
-    python tests/bench/hunting.py static [NAME...]    each defect of the static suite alone
+    python tests/bench/hunting.py static [NAME...]    each defect of the static suite alone, with so many executions
     python tests/bench/hunting.py against [TARGET...] QEMU's, from an empty corpus, against the static suite
 
-`--seeds N` campaigns each (5), each of `--seconds S` of CPU at most (60). A campaign goes on behind the first cause for
-as long again, and at least for `--beyond S` (3), so that a cause that is split has time to show that.
+`--seeds N` campaigns each (5; `static` 1), each of `--seconds S` of CPU at most (60), or of `--executions N` (`static`
+12,000). A campaign of `alone` goes on behind the first cause for as long again, and at least for `--beyond S` (3), so
+that a cause that is split has time to show that.
 """
 
 from __future__ import annotations
@@ -62,6 +63,26 @@ def alone(devices: dict[str, Callable[[], Plain]], seeds: Iterable[int], seconds
     return len(wrong)
 
 
+def static(devices: dict[str, Callable[[], Plain]], seeds: Iterable[int], executions: int) -> int:
+    """Hunt each defect of the static suite alone; return how many are not one cause with every seed.
+
+    A line has the causes, the executions behind which the first was seen, and the CPU seconds of the whole campaign.
+    """
+    line(f"  {'defect':26} {'seed':>4} {'causes':>6} {'first seen':>11} {'CPU':>8}")
+    wrong = set()
+    for name, make in devices.items():
+        for seed in seeds:
+            found = hunt(make, seed, seconds=float("inf"), awaited=sys.maxsize, executions=executions)
+            first = min((cause.executions for cause in found.causes), default=0)
+            line(f"  {name:26} {seed:>4} {len(found.causes):>6} {first or 'none':>11} {found.seconds:>6.1f} s")
+            if len(found.causes) != 1:
+                wrong.add(name)
+                for cause in found.causes:
+                    line(f"      {cause.executions:>9,} {cause.kind} {cause.id}: {cause.signature.words()}")
+    line(f"{len(devices) - len(wrong)} of {len(devices)} are one cause; not so: {' '.join(sorted(wrong)) or 'none'}")
+    return len(wrong)
+
+
 def together(names: list[str], seeds: Iterable[int], seconds: float) -> int:
     """Hunt all defects in one implementation; return how many were merged, split, or not found."""
     devices = {name: (lambda name=name: several(name)) for name in names}
@@ -93,13 +114,14 @@ def _odd(found: Hunt, shows: dict[str, list[str]]) -> list[str]:
     return odd
 
 
-def against(name: str, seeds: Iterable[int], seconds: float) -> int:
+def against(name: str, seeds: Iterable[int], seconds: float, executions: int | None = None) -> int:
     """Hold campaigns on a target against the static suite; return how many findings by frames one campaign missed."""
     missed = 0
     with TemporaryDirectory(prefix="vnethash-") as folder:
         findings = static_findings(name, Path(folder) / "report")
     for seed in seeds:
-        campaign = campaign_on(name, open_target, seed, seconds=seconds)
+        campaign = campaign_on(name, open_target, seed, executions=executions,
+                               seconds=None if executions else seconds)  # fmt: skip
         try:
             rows = held_against(campaign, findings)
             line(f"{name}, seed {seed}: {campaign.totals.executions:,} executions in {campaign.seconds():.0f} s")
@@ -123,16 +145,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("alone", "together", "static", "against"))
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--executions", type=int)
     parser.add_argument("--beyond", type=float, default=3.0)
     arguments = parser.parse_args()
-    seeds = range(1, arguments.seeds + 1)
+    seeds = range(1, (arguments.seeds or (1 if arguments.what == "static" else 5)) + 1)
     if arguments.what == "against":
-        return min(1, sum(against(name, seeds, arguments.seconds) for name in arguments.names or ("qemu-ebpf", "qemu")))
-    static = arguments.what == "static"
+        targets = arguments.names or ("qemu-ebpf", "qemu")
+        return min(1, sum(against(name, seeds, arguments.seconds, arguments.executions) for name in targets))
     known: dict[str, Callable[[], Plain]] = (
-        {name: defect.device for name, defect in DEFECTS.items()} if static
+        {name: defect.device for name, defect in DEFECTS.items()} if arguments.what == "static"
         else {name: (lambda name=name: several(name)) for name in HIDDEN}
     )  # fmt: skip
     if unknown := set(arguments.names) - known.keys():
@@ -140,6 +163,8 @@ def main() -> int:
     names = arguments.names or list(known)
     if arguments.what == "together":
         return min(1, together(names, seeds, arguments.seconds))
+    if arguments.what == "static":
+        return min(1, static({name: known[name] for name in names}, seeds, arguments.executions or 12_000))
     return min(1, alone({name: known[name] for name in names}, seeds, arguments.seconds, arguments.beyond))
 
 
