@@ -58,7 +58,7 @@ campaign: $(STAMP)  ## a standard campaign on the steering program of QEMU, ten 
 	@$(BIN)/vnethash fuzz qemu-ebpf --time 600 --ledger build/fuzz/ledger.sqlite --corpus build/fuzz/corpus \
 		--report build/fuzz/campaign.html $(ARGS); code=$$?; test $$code -le 1 || exit $$code
 
-prove: $(STAMP)  ## everything that is claimed of the model, by solvers; up to 20 minutes on two cores
+prove: $(STAMP)  ## everything that is claimed of the model, by solvers; a quarter of an hour on two cores
 	@mkdir -p build
 	@$(BIN)/vnethash prove model --output build/proof $(ARGS)
 
