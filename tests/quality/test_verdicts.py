@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
 EXPECTATIONS = Expectations()
 CASES = load_suite("default").cases
-#: Hash types under which the defects show by a few frames each: by these alone, a third of the suite, they are found.
-TYPES = {4, 16, 18, 56, 72, 88, 136, 144, 160, 192, 272, 320, 336, 448, 510, 511, 65554}
-THIRD = [case for case in CASES if case.configuration.hash_types in TYPES]
-#: Defects that are put behind the protocol and to the whole suite; the last might be a reading if less is asked.
-WHOLE = [*list(DEFECTS)[::18], "ip-ex-after-tcpv6"]
+#: Defects that are put behind the protocol, too; all others run in this process.
+ADAPTERS = list(DEFECTS)[::18]
 
 
 def judged(command: str) -> tuple[records.TargetRecord, list[records.Finding]]:
@@ -100,13 +97,13 @@ def test_an_implementation_that_mixes_readings_is_inconsistent_and_its_questions
     assert "defect" not in {finding.cause for finding in findings}
 
 
-@pytest.mark.parametrize("name", [name for name in DEFECTS if name != WHOLE[-1]])
+@pytest.mark.parametrize("name", list(DEFECTS))
 def test_a_planted_defect_is_found_and_named_by_its_clause(name: str) -> None:
-    named_by_its_clause(name, *judged_by(THIRD, "device", lambda _: InProcess(name, DEFECTS[name].device())))
+    named_by_its_clause(name, *judged_by(CASES, "device", lambda _: InProcess(name, DEFECTS[name].device())))
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_so_is_an_adapter_with_one_by_the_whole_suite(name: str) -> None:
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_so_is_an_adapter_with_one(name: str) -> None:
     named_by_its_clause(name, *judged(f"{adapter('defects.py')} {name}"))
 
 
