@@ -20,7 +20,7 @@ from vnethash.fuzz.found import Exemplar, Found
 from vnethash.fuzz.judge import Judge
 from vnethash.fuzz.oracle import reached
 from vnethash.fuzz.reducer import fewer_frames, plainer_cases
-from vnethash.fuzz.signature import ANY, EXTENSION, Signature, covers, exchanged, variants
+from vnethash.fuzz.signature import ANY, EXTENSION, Signature, covers, exchanged, reconfigured, variants
 from vnethash.fuzz.subject import failed
 from vnethash.fuzz.support import Support
 from vnethash.models.causes import unexplained_cause
@@ -459,6 +459,10 @@ class Examiner:
             alike = exchanged(found.case.frame, place)
             if alike and all(disagrees(replace(found.case, frames=(other,))) for other in alike):
                 pattern.append((EXTENSION, 1))
+                continue
+            others = reconfigured(found.case.configuration, place, number)
+            if others and all(disagrees(replace(found.case, configuration=other)) for other in others):
+                pattern.append((place, ANY))
                 continue
             for bits, general in ((False, ANY), (True, ~number)):
                 tried = variants(found.case.frame, place, number, bits=bits)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, headers, inserted, without
@@ -25,6 +26,8 @@ ANY = -2
 EXTENSION = "has extension"
 
 _PLAIN_CONFIGURATION = Configuration()
+#: Fields of a configuration that are numbers of queues; their least other values are possible everywhere.
+_QUEUES = frozenset({"unclassified_queue", "max_tx_vq"})
 #: Fields that only say how long something is that is there, and those that reduction always makes plain.
 _BODIES = frozenset({"rest", "upper"})
 #: Extension headers that say their size.
@@ -86,6 +89,15 @@ def configuration_features(configuration: Configuration, plain: Configuration = 
     for name in sorted(configuration.features ^ plain.features):
         found.append((f"config.feature {name}", int(name in configuration.features)))
     return tuple(found)
+
+
+def reconfigured(configuration: Configuration, place: str, number: int) -> list[Configuration]:
+    """Return the configuration with a few other numbers at a place that is a number of queues or of one."""
+    name = place.removeprefix("config.")
+    if place == name or name not in _QUEUES:
+        return []
+    others = sorted({2, 3, 4} - {number, getattr(_PLAIN_CONFIGURATION, name)})
+    return [replace(configuration, **{name: other}) for other in others]
 
 
 def frame_features(frame: bytes) -> Features:

@@ -34,6 +34,7 @@ def test_planted_defects_are_found_at_once_and_each_is_one_cause() -> None:
     ("name", "feature"),
     [
         ("fragment-chain", ("has frag", 1)), ("ah-then-dstopts", ("has ah", 1)), ("option-length", ("dstopts.len", 4)),
+        ("transmit-queues", ("config.max_tx_vq", 2)),
     ],
 )
 def test_a_hidden_defect_alone_is_one_cause_with_its_condition(name: str, feature: tuple[str, int]) -> None:

@@ -189,6 +189,19 @@ class FragmentChain(Plain):
             packet.destination = bytes(16)
 
 
+@planted("transmit-queues", "a queue number is taken modulo max_tx_vq where there is more than one transmit queue")
+class TransmitQueues(Plain):
+    pairs = 1
+
+    def configure(self, config: Any) -> None:
+        super().configure(config)
+        self.pairs = config.get("max_tx_vq", 1)
+
+    def judge(self, frame: bytes) -> tuple[int, int, int]:
+        report, value, queue = super().judge(frame)
+        return report, value, queue % self.pairs if self.pairs > 1 else queue
+
+
 def several(*names: str) -> Plain:
     """Return a device with several of the defects at once."""
     bases = tuple(HIDDEN[name].device for name in names)
