@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 #: What this process sends to the others for "end in order".
 _STOP = signal.SIGUSR1
+#: Exit code of a process that was told so before its campaign could hear it.
+_UNBEGUN = 130
 
 
 class Relay:
@@ -120,7 +122,8 @@ def run_jobs(seeds: Sequence[int], work: Callable[[int, Relay], int], shown: Sho
     codes = [code for worker in workers if (code := worker.process.exitcode or 0) >= 0]
     if not codes:
         raise VnethashError("no process of the campaign came to its end", hint="what was found is in the ledger")
-    return max(codes)
+    # One that was stopped before it had begun has nothing to say of what the others found.
+    return max([code for code in codes if code != _UNBEGUN] or codes)
 
 
 class _View:
@@ -214,7 +217,7 @@ def _run(seed: int, work: Callable[[int, Relay], int], connection: Connection, p
         relay.note(error.line())
         code = error.exit_code
     except KeyboardInterrupt:
-        code = 130
+        code = _UNBEGUN
     connection.close()
     sys.exit(code)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, headers, inserted, without
 from vnethash.spec import craft
@@ -96,8 +96,10 @@ def reconfigured(configuration: Configuration, place: str, number: int) -> list[
     name = place.removeprefix("config.")
     if place == name or name not in _QUEUES:
         return []
-    others = sorted({2, 3, 4} - {number, getattr(_PLAIN_CONFIGURATION, name)})
-    return [replace(configuration, **{name: other}) for other in others]
+    changes: list[dict[str, Any]] = [
+        {name: other} for other in (2, 3, 4) if other not in {number, getattr(_PLAIN_CONFIGURATION, name)}
+    ]
+    return [replace(configuration, **change) for change in changes]
 
 
 def frame_features(frame: bytes) -> Features:

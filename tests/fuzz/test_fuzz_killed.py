@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
+from unittest.mock import MagicMock
 
 import pytest
 from fuzz_driver import events, start
 from vnethash.fuzz.corpus import Corpus
+from vnethash.fuzz.jobs import run_jobs
 from vnethash.fuzz.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -83,6 +85,16 @@ def test_a_campaign_that_is_killed_again_and_again_loses_nothing_and_goes_on(tmp
     assert not {event["id"] for event in events(rest) if event.get("what") == "new"} & reported
     assert reported <= whole(tmp_path)
     assert len(list(Corpus(tmp_path / "corpus").saved())) >= before
+
+
+@pytest.mark.parametrize(("late", "code"), [({2}, 1), ({1, 2}, 130)])
+def test_a_process_that_is_stopped_before_it_begins_does_not_speak_for_the_others(late: set[int], code: int) -> None:
+    def work(seed: int, relay: object) -> int:
+        if seed in late:
+            raise KeyboardInterrupt
+        return 1
+
+    assert run_jobs([1, 2], work, MagicMock()) == code
 
 
 def test_ctrl_c_ends_several_processes_in_order_and_they_are_shown_as_one(tmp_path: Path) -> None:
