@@ -189,7 +189,7 @@ def ipv6(frame: bytes, start: int, end: int, readings: Readings) -> Packet:
                 refused = refused or found.refused
                 visible = found.offset == 0 or fragment != 1 or readings.behind_fragment == BehindFragment.USED
                 if visible:
-                    route = keep_route(route, found.offset, readings)
+                    route = keep_route(route, found.offset, size, readings)
             elif protocol == DESTINATION_OPTIONS:
                 options = True
                 found = home_address(frame, p, size, limit, readings)
@@ -267,11 +267,13 @@ def walks_payload(protocol: int, readings: Readings) -> bool:
     return readings.ipv6_later_fragment != Ipv6LaterFragment.STOPS
 
 
-def keep_route(route: int, found: int, readings: Readings) -> int:
-    """Choose between the route so far and that of one more Routing header."""
+def keep_route(route: int, found: int, size: int, readings: Readings) -> int:
+    """Choose between the route so far and that of one more Routing header, which says that it has `size` bytes."""
     if route == 0:
         return found
     if readings.route_header == RouteHeader.LAST_HEADER:
+        return found
+    if readings.route_header == RouteHeader.LAST_OF_LENGTH and size == 24:
         return found
     if found != 0 and readings.route_header == RouteHeader.LAST:
         return found

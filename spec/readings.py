@@ -541,6 +541,7 @@ class RouteHeader(IntEnum):
     FIRST = 0
     LAST = 1
     LAST_HEADER = 2
+    LAST_OF_LENGTH = 3
 
 
 class RouteOther(IntEnum):

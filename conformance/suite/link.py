@@ -33,6 +33,7 @@ TAGS: tuple[tuple[str, tuple[int | tuple[int, int], ...]], ...] = (
     ("an old tag (9100)", (L,)),
     ("an old tag (9100) and a customer tag", (L, C)),
     ("a service tag and an old tag (9100)", (S, L)),
+    ("a service tag and an EtherType (88B5) that no tag has", (S, 0x88B5)),
     ("sixteen customer tags", (C,) * 16),
 )
 
