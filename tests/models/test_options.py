@@ -17,6 +17,7 @@ from vnethash.spec.readings import (
     OptionOverrun,
     OptionWalkEnd,
     Readings,
+    RouteHeader,
     RouteLength,
     RouteOther,
     RouteSegments,
@@ -178,6 +179,21 @@ def test_a_type_2_route_is_found_and_judged_as_asked() -> None:
     assert route(long).route == 0
     assert route(long, Readings(route_length=RouteLength.TAKEN)).route == 49
     assert route(long, Readings(route_length=RouteLength.UNHASHED)).refused
+
+
+def test_of_several_routing_headers_the_one_that_is_asked_for_gives_the_address() -> None:
+    first = b"\x2b\x02\x02\x01" + bytes(4) + HOME
+    full, short = (b"\x06" + size + b"\x03\0" + bytes(4 + more) for size, more in ((b"\x02", 16), (b"\0", 0)))
+
+    def addresses(second: bytes) -> list[int]:
+        body = first + second + TCP
+        frame = b"\0\x60\0\0\0" + len(body).to_bytes(2, "big") + b"\x2b\x40" + bytes(range(1, 33)) + body
+        return [ipv6(frame, 1, len(frame), Readings(route_header=reading)).route for reading in RouteHeader]
+
+    # In the order of the readings: the first, the last of type 2, the last, the last of the length of type 2.
+    assert addresses(b"\x06" + first[1:]) == [49, 49 + 24, 49 + 24, 49 + 24]
+    assert addresses(full) == [49, 49, 0, 0]
+    assert addresses(short) == [49, 49, 0, 49]
 
 
 def test_the_final_segment_of_other_routing_headers_is_found() -> None:

@@ -28,6 +28,7 @@ READINGS = {
     "ex-packets": "all-ipv6",
     "ex-precedence": "transport-first",
     "route-segments": "one",
+    "route-header": "last-of-length",
     "home-header": "last-header",
     "ipv4-first-fragment": "addresses",
     "ipv6-first-fragment": "addresses",
