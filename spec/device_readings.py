@@ -35,6 +35,7 @@ class ResetHashing(IntEnum):
 
     CLEARED = 0
     KEPT = 1
+    KEY_BYTES = 2
 
 
 class HashConfigWithRss(IntEnum):

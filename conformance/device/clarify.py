@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vnethash.conformance.clarify import as_markdown
 from vnethash.conformance.device.suite import control_suite
 from vnethash.conformance.who import against, differing, seen_in
-from vnethash.models.allowed import dialect
-from vnethash.models.device.allowed import play
+from vnethash.models.allowed import Asked, dialect
+from vnethash.models.device.allowed import offered_readings, play
 from vnethash.models.device.state import Command
 from vnethash.models.device.words import answer_words, step_words
 from vnethash.spec.clauses import load
 from vnethash.spec.device_readings import DeviceReadings
 from vnethash.spec.proposals import TRAFFIC, load_device_proposals
+from vnethash.spec.questions import all_by_field
 from vnethash.spec.text import count
 from vnethash.targets.device_model import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vnethash.conformance.device.script import Script
     from vnethash.conformance.report import Report
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from vnethash.spec.questions import Question, Reading
 
 
+#: Fields of questions with numbers of readings that are not the literal ones.
+_Beside = tuple[tuple[str, int], ...]
+
 _SILENT = "They are silent: no clause of theirs that we know bears on the question."
 
 
@@ -39,12 +43,19 @@ _SILENT = "They are silent: no clause of theirs that we know bears on the questi
 class SequenceWitness:
     """The shortest sequence whose answers differ between pairs of readings, all other questions read literally.
 
-    `rows` has for each step its words, and what it shows under each reading of the question, in their order.
+    `rows` has for each step its words, and what it shows under each reading of the question, in their order. Where the
+    pairs show only beside a reading of another question that is not literal, `beside` has that question and reading.
     """
 
     script: Script
     pairs: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
+    beside: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def context(self) -> str:
+        """Words for `beside`, "" if the literal readings will do."""
+        return ", ".join(f"{question} = {reading}" for question, reading in self.beside)
 
 
 @dataclass(frozen=True)
@@ -104,18 +115,19 @@ def device_page(question: Question, runs: Sequence[Report] = ()) -> DevicePage:
         (one, other) for one, other in combinations(range(len(readings)), 2)
         if one == 0 or "defect" not in {readings[one].standing, readings[other].standing}
     ]
-    found: dict[str, tuple[Script, list[tuple[str, str]]]] = {}
+    found: dict[tuple[str, _Beside], tuple[Script, list[tuple[str, str]]]] = {}
     missing = []
     for one, other in wanted:
-        script = next(
-            (each for each in _by_size() if _answers(each, question, one) != _answers(each, question, other)), None
-        )
         pair = (readings[one].name, readings[other].name)
-        if script is None:
+        telling = _telling(question, one, other)
+        if telling is None:
             missing.append(pair)
         else:
-            found.setdefault(script.name, (script, []))[1].append(pair)
-    witnesses = tuple(_witness(script, tuple(pairs), question) for script, pairs in found.values())
+            script, beside = telling
+            found.setdefault((script.name, beside), (script, []))[1].append(pair)
+    witnesses = tuple(
+        _witness(script, tuple(pairs), question, beside) for (_, beside), (script, pairs) in found.items()
+    )
     proposal = load_device_proposals()[question.id]
     return DevicePage(question, proposal, witnesses, tuple(missing), seen_in(runs, question))
 
@@ -130,23 +142,49 @@ def _size(script: Script) -> int:
     return sum(len(step.data) for step in script.steps if isinstance(step, Command))
 
 
+def _telling(question: Question, one: int, other: int) -> tuple[Script, _Beside] | None:
+    """Return the shortest sequence that tells two readings apart, and beside which reading of another question."""
+    for beside in (False, True):
+        for script in _by_size():
+            for company in _company(script, question, one, other) if beside else ((),):
+                if _answers(script, question, one, company) != _answers(script, question, other, company):
+                    return script, company
+    return None
+
+
+def _company(script: Script, question: Question, one: int, other: int) -> Iterator[_Beside]:
+    """Yield each supported reading, but the literal ones, of the other questions that a sequence asks."""
+    asked: set[str] = set()
+    for number in (one, other):
+        readings = Asked({question.field: number}, offered_readings(defects=False))
+        for _ in play(script.steps, EVERYTHING, cast("DeviceReadings", readings), dialect("literal")):
+            pass
+        asked.update(readings.__dict__["path"])
+    for field in DeviceReadings._fields:
+        if field in asked and field != question.field:
+            yield from (((field, number),) for number in offered_readings(defects=False)[field] if number)
+
+
 @cache
-def _played(script: Script, field: str, number: int) -> tuple[Answer, ...]:
-    device = DeviceReadings()._replace(**{field: number})
+def _played(script: Script, numbers: _Beside) -> tuple[Answer, ...]:
+    device = DeviceReadings()._replace(**dict(numbers))
     return tuple(one.answer for one in play(script.steps, EVERYTHING, device, dialect("literal")))
 
 
-def _answers(script: Script, question: Question, number: int) -> tuple[Answer, ...]:
-    return _played(script, question.field, number)
+def _answers(script: Script, question: Question, number: int, beside: _Beside) -> tuple[Answer, ...]:
+    return _played(script, (*beside, (question.field, number)))
 
 
-def _witness(script: Script, pairs: tuple[tuple[str, str], ...], question: Question) -> SequenceWitness:
-    under = [_answers(script, question, number) for number in range(len(question.readings))]
+def _witness(
+    script: Script, pairs: tuple[tuple[str, str], ...], question: Question, beside: _Beside
+) -> SequenceWitness:
+    under = [_answers(script, question, number, beside) for number in range(len(question.readings))]
     rows = tuple(
         (step_words(step), tuple(answer_words(answers[place]) for answers in under))
         for place, step in enumerate(script.steps)
     )
-    return SequenceWitness(script, pairs, rows)
+    others = ((all_by_field()[field], number) for field, number in beside)
+    return SequenceWitness(script, pairs, rows, tuple((one.id, one.readings[number].name) for one, number in others))
 
 
 def ordered(pages: Sequence[DevicePage]) -> list[DevicePage]:
@@ -223,7 +261,8 @@ def _page(page: DevicePage, level: str) -> str:
     lines += ["", f"{level}# Witnesses", ""]
     for number, witness in enumerate(page.witnesses, 1):
         pairs = ", ".join(f"`{one}` or `{other}`" for one, other in witness.pairs)
-        lines += [f"**{number}.** {pairs}: the sequence `{witness.script.name}` of the control suite", ""]
+        beside = f", with {witness.context}" if witness.context else ""
+        lines += [f"**{number}.** {pairs}: the sequence `{witness.script.name}` of the control suite{beside}", ""]
         names = [f"`{one.name}`" for one in question.readings]
         lines += [f"| step | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
         for place, (words, under) in enumerate(witness.rows, 1):
@@ -254,7 +293,7 @@ def to_json(page: DevicePage) -> dict[str, Any]:
         },
         "sequences": [
             {
-                "name": one.script.name, "pairs": [list(pair) for pair in one.pairs],
+                "name": one.script.name, "pairs": [list(pair) for pair in one.pairs], "context": dict(one.beside),
                 "steps": [{"step": words, "under": dict(zip(names, under, strict=True))} for words, under in one.rows],
             }
             for one in page.witnesses

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING
 
+from vnethash.conformance.device.receive_side import OTHER_KEY, PORTS
 from vnethash.conformance.device.script import (
     PLAIN_HASH,
     PLAIN_RSS,
@@ -22,7 +23,8 @@ from vnethash.conformance.device.script import (
 )
 from vnethash.models.device import state as s
 from vnethash.models.device.state import Looks, Packet, Reset, Space
-from vnethash.spec.constants import ALL_TUNNEL_TYPES, Feature
+from vnethash.spec.commands import RqId
+from vnethash.spec.constants import ALL_TUNNEL_TYPES, MICROSOFT_KEY, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +125,25 @@ def _resets(kit: Kit) -> Iterator[Script]:
          rss_config(kit.rss(hash_key_data=bytes(range(40)), unclassified_queue=kit.rss().indirection_table[0])),
          *probe()),
         base=PLAIN_RSS,
+    )
+    # After a packet that tells whether types outlive it: a key too short for the last bytes that are hashed.
+    entries = tuple(RqId(number % kit.pairs) for number in range(4))
+    long, short = (
+        rss_config(kit.rss(indirection_table=entries, hash_key_data=key)) for key in (MICROSOFT_KEY, OTHER_KEY[:12])
+    )
+    best = negotiate(kit.best())
+    yield Script(
+        "reset-rss-short-key", "RSS_CONFIG, reset, RSS_CONFIG with a key of 12 bytes: does anything of the first key "
+        "count?", ("HCF-5", "GEN-3", "RSS-10"),
+        (best, long, Reset(), best, Packet(tcp4()), short, *(Packet(tcp4(port)) for port in PORTS[:4])),
+        base=PLAIN_RSS,
+    )
+    yield Script(
+        "reset-hash-short-key", "HASH_CONFIG, reset, HASH_CONFIG with a key of 12 bytes: does anything of the first "
+        "key count?", ("HCF-5", "GEN-3", "HCF-7"),
+        (negotiate(report), types, Reset(), negotiate(report), Packet(tcp4(), Looks.HASH),
+         hash_config(kit.types, OTHER_KEY[:12]), *probe(Looks.HASH)),
+        base=PLAIN_HASH,
     )
     tunnels = kit.traits.tunnel_types & ALL_TUNNEL_TYPES
     features = both | s.HASH_TUNNEL

@@ -64,10 +64,17 @@ def advance(state: State, step: Step, traits: Traits, readings: DeviceReadings, 
 
 
 def _reset(state: State, readings: DeviceReadings) -> State:
-    """Forget everything (GEN-3, HCF-5, ARS-D1, INN-D3, CTX-D2)."""
-    if state.configured and readings.reset_hashing == r.ResetHashing.KEPT:
-        return State(configured=True, hash_types=state.hash_types, key=state.key, rest=state.rest)
-    return State()
+    """Forget everything (GEN-3, HCF-5, ARS-D1, INN-D3, CTX-D2), but for what hashing may keep."""
+    if not state.configured and not state.rest:
+        return State()
+    reading = readings.reset_hashing
+    if reading == r.ResetHashing.CLEARED:
+        return State()
+    # A command that ended hashing took the types away, and not the bytes of the key.
+    after = State(rest=state.rest)
+    if reading == r.ResetHashing.KEPT and state.configured:
+        return after._replace(configured=True, hash_types=state.hash_types, key=state.key)
+    return after
 
 
 def _negotiate(state: State, features: int, traits: Traits, readings: DeviceReadings) -> Transition:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from vnethash.conformance.device.script import Kit, arp, hash_config, pairs_set, rss_config, tcp4, tunnel_set
 from vnethash.models.device import state as s
-from vnethash.models.device.allowed import allowed_steps, literal, offered_readings, play
+from vnethash.models.device.allowed import allowed_steps, expectation, literal, offered_readings, play
 from vnethash.models.device.matching import wrong
 from vnethash.models.device.state import (
     ANY,
@@ -26,8 +26,16 @@ from vnethash.models.device.state import (
 )
 from vnethash.spec.clauses import load
 from vnethash.spec.commands import RqId
-from vnethash.spec.constants import CTRL_MQ, CTRL_MQ_RSS_CONFIG
-from vnethash.spec.device_readings import DeviceReadings, MaxTxVq, PairsAfterRss, ResetHashing, TableEntry
+from vnethash.spec.constants import CTRL_MQ, CTRL_MQ_RSS_CONFIG, MICROSOFT_KEY
+from vnethash.spec.device_readings import (
+    DeviceReadings,
+    MaxTxVq,
+    PairsAfterRss,
+    ResetHashing,
+    ShortKeyRest,
+    TableEntry,
+    UnknownMqCommand,
+)
 from vnethash.spec.readings import Readings
 from vnethash.targets.device import Limits, Reception
 from vnethash.targets.device_model import EVERYTHING
@@ -198,3 +206,29 @@ def test_pairs_set_takes_away_without_reports_what_a_reset_could_keep() -> None:
         )
         assert isinstance(answer, Arrival)
         assert answer.report == report
+
+
+@pytest.mark.parametrize("ended", [(), (Command(CTRL_MQ, 99, b""),), (pairs_set(1),)], ids=["on", "refused", "pairs"])
+@pytest.mark.parametrize("reading", ResetHashing)
+def test_a_reset_leaves_types_and_key_or_bytes_of_the_key_or_nothing(
+    reading: ResetHashing, ended: tuple[Step, ...]
+) -> None:
+    whole, short = rss_config(KIT.rss()), rss_config(KIT.rss(hash_key_data=bytes(12)))
+    readings = DeviceReadings(
+        reset_hashing=reading, short_key_rest=ShortKeyRest.PREVIOUS, unknown_mq_command=UnknownMqCommand.LOST,
+        pairs_after_rss=PairsAfterRss.STOPPED,
+    )
+    found = list(play((BOTH, whole, *ended, Reset(), BOTH, TCP, short, TCP), EVERYTHING, readings, Readings()))
+    first, _, last = (one.answer for one in found[-3:])
+    assert isinstance(first, Arrival)
+    assert isinstance(last, Arrival)
+    assert first.report == (2 if reading == ResetHashing.KEPT and not ended else 0)
+    # Bytes that nothing uses any more stay where they are, whatever ended hashing before the reset.
+    expected = bytes(12) + (b"" if reading == ResetHashing.CLEARED else MICROSOFT_KEY[12:])
+    assert found[-1].state.key == expected
+    assert (last.value == 0) == (reading == ResetHashing.CLEARED)
+
+
+def test_a_reset_asks_for_no_reading_where_nothing_was_configured() -> None:
+    asked = expectation((BOTH, Reset(), BOTH, Reset(), REPORT, TCP), EVERYTHING, offered_readings(defects=True))
+    assert "reset_hashing" not in asked.questions()
