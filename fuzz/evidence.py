@@ -15,6 +15,7 @@ from vnethash.fuzz.signature import Signature
 from vnethash.models.causes import mixed_cause, shows_reading
 from vnethash.models.matching import matches
 from vnethash.models.reference import outcome
+from vnethash.models.symbolic.descent import near_profile
 from vnethash.models.symbolic.profile import cost, explained_beside, find_profile, satisfied
 from vnethash.spec.questions import load_questions
 from vnethash.spec.readings import Readings
@@ -34,6 +35,8 @@ MOST_EVIDENCE = 1500
 _TORN = 2
 #: Unexplained answers that are held against the others at a time.
 _MOST_TESTED = 100
+#: Steps that the solver may take to find the best profile at the end: about ten seconds.
+_EFFORT = 30_000_000
 
 
 class Evidence:
@@ -51,6 +54,7 @@ class Evidence:
         self._judge = judge
         self._subject = judge.subject
         self._changed = True
+        self._concluded = False
         self._aside: dict[Constraint, Exemplar] = {}
         self.version = 0
 
@@ -98,16 +102,24 @@ class Evidence:
     def _violations(self, readings: dict[str, int]) -> int:
         return sum(not satisfied(constraint, readings) for constraint in self.exemplars)
 
-    def settle(self) -> bool:
-        """Find the profile again if the evidence has changed; say whether it had."""
-        if not self._changed:
+    def settle(self, *, last: bool = False) -> bool:
+        """Find the profile again if the evidence has changed; say whether it was found.
+
+        At the `last` it is the best one, if the solver can tell in time, and says what the answers leave open.
+        """
+        if not self._changed and (self._concluded or not last):
             return False
-        self.profile = self._untorn(find_profile(list(self.exemplars)))
-        self._changed = False  # only now: Ctrl-C may come before
+        self.profile = self._untorn(self._found(list(self.exemplars), last=last), last=last)
+        self._changed, self._concluded = False, last  # only now: Ctrl-C may come before
         self._subject.adopt(self.profile.as_readings())
         return True
 
-    def _untorn(self, profile: Profile) -> Profile:
+    def _found(self, constraints: list[Constraint], *, last: bool) -> Profile:
+        starts = [self._subject.readings._asdict()] + ([] if self.profile is None else [self.profile.readings])
+        near = near_profile(constraints, starts)
+        return find_profile(constraints, effort=_EFFORT, otherwise=near) if last else near
+
+    def _untorn(self, profile: Profile, *, last: bool) -> Profile:
         """Return the profile without readings that hardly more answers speak for than for the words themselves.
 
         A target that is torn between the two follows neither; what is other than the words is then what contradicts.
@@ -123,7 +135,7 @@ class Evidence:
                 against |= pro if con else set()
         if not against:
             return profile
-        rest = find_profile([each for each in self.exemplars if each not in against])
+        rest = self._found([each for each in self.exemplars if each not in against], last=last)
         kept = frozenset(each for each in self.exemplars if satisfied(each, rest.readings))
         return replace(rest, satisfied=kept, violated=frozenset(self.exemplars) - kept)
 

@@ -205,10 +205,10 @@ class Examiner:
             before = {key: cause for key, cause in self.causes.items() if self._is_mixed(cause)}
             self.causes = {key: cause for key, cause in self.causes.items() if key not in before}
             self.evidence.restore()
-        elif self.evidence.explained():
+        elif not last and self.evidence.explained():
             return
         self.evidence.settle()
-        self._settle_mixed()
+        self._settle_mixed(last=last)
         for key, cause in before.items():
             if key in self.causes or self.judge.late():
                 self.causes[key] = cause
@@ -219,9 +219,31 @@ class Examiner:
             self._settle_readings()
         self.seconds += time.process_time() - began
 
-    def _settle_mixed(self) -> None:
+    def _settle_mixed(self, *, last: bool) -> None:
         """Enter the causes of what the profile does not explain, and withdraw those that it explains by now."""
-        fresh = []
+        fresh = self._mixtures()
+        quick = self.subject.readings
+        if self.evidence.settle(last=last) and self.subject.readings != quick:
+            # The best profile leaves something else unexplained than the one that was found quickly.
+            fresh += self._mixtures()
+            self.evidence.settle(last=last)
+        readings = self.subject.readings._asdict()
+        for key, cause in list(self.causes.items()):
+            if not self._is_mixed(cause) or cause.observed is None:
+                continue
+            constraint = self.judge.constraint(cause.case, cause.observed)
+            if constraint is None or satisfied(constraint, readings):
+                # It was the other side of the contradiction that is odd.
+                del self.causes[key]
+                if key not in fresh:
+                    cause.count = 0
+                    self._tell(cause, False)
+            elif key in fresh:
+                self._tell(cause, True)
+
+    def _mixtures(self) -> list[str]:
+        """Find the causes of what the profile does not explain; return their ids, they are not told yet."""
+        fresh: list[str] = []
         for _ in range(_MOST_MIXED):
             # A mixture is one cause; what it explains must not speak for readings as well.
             self.evidence.forget(lambda case: self._known(self.judge.features(case)) is not None, aside=True)
@@ -245,20 +267,7 @@ class Examiner:
             self.causes.setdefault(found.id, found)
             self._generalise(found, still)
             self._forget(found, aside=True)
-        self.evidence.settle()
-        readings = self.subject.readings._asdict()
-        for key, cause in list(self.causes.items()):
-            if not self._is_mixed(cause) or cause.observed is None:
-                continue
-            constraint = self.judge.constraint(cause.case, cause.observed)
-            if constraint is None or satisfied(constraint, readings):
-                # It was the other side of the contradiction that is odd.
-                del self.causes[key]
-                if key not in fresh:
-                    cause.count = 0
-                    self._tell(cause, False)
-            elif key in fresh:
-                self._tell(cause, True)
+        return fresh
 
     def _more_special(self, found: Found) -> Found | None:
         """Return an unexplained cause that asks for all that a mixture asks for: some of it no reading explains."""

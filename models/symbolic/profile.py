@@ -74,8 +74,14 @@ def satisfied(constraint: Constraint, readings: Mapping[str, int]) -> bool:
     return any(all(readings[name] in numbers for name, numbers in when) for when in constraint)
 
 
-def find_profile(constraints: Iterable[Constraint]) -> Profile:
-    """Find the profile that explains most answers."""
+def find_profile(
+    constraints: Iterable[Constraint], *, effort: int = 0, otherwise: Profile | None = None
+) -> Profile:
+    """Find the profile that explains most answers.
+
+    `effort` limits the solver's steps (0: no limit), of which it takes one to three million a second. Where they do not
+    suffice, the readings are those of `otherwise`, a profile of the same answers.
+    """
     counts = Counter(constraints)
     questions = all_by_field()
     asked = sorted({name for constraint in counts for when in constraint for name, _ in when})
@@ -97,13 +103,16 @@ def find_profile(constraints: Iterable[Constraint]) -> Profile:
     for bits in variables.values():
         optimizer.add(z3.PbEq([(bit, 1) for bit in bits], 1))
     for constraint, count in counts.items():
-        optimizer.add_soft(terms[constraint], _UNEXPLAINED + 10 * min(count, 40))
+        optimizer.add_soft(terms[constraint], unexplained_cost(count))
     for name, bits in variables.items():
         for number, bit in enumerate(bits[1:], 1):
             optimizer.add_soft(z3.Not(bit), cost(name, number))
-    optimizer.check()
-    model = optimizer.model()
-    readings = {**literal, **_chosen(model, variables)}
+    if effort:
+        optimizer.set("rlimit", effort)
+    if optimizer.check() == z3.sat or otherwise is None:
+        readings = {**literal, **_chosen(optimizer.model(), variables)}
+    else:
+        readings = {**literal, **otherwise.readings}
     kept = frozenset(constraint for constraint in counts if satisfied(constraint, readings))
     possible, others = _possible(asked, variables, [terms[constraint] for constraint in kept], readings)
     return Profile(readings, possible, kept, frozenset(counts) - kept, dict(spoke), others)
@@ -213,3 +222,8 @@ def cost(name: str, number: int) -> int:
     if number == 0:
         return 0
     return (_DEFECT if all_by_field()[name].readings[number].standing == "defect" else _OTHER) + number
+
+
+def unexplained_cost(count: int) -> int:
+    """Return what it costs to leave an answer unexplained that was met so often."""
+    return _UNEXPLAINED + 10 * min(count, 40)

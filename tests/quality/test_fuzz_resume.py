@@ -135,7 +135,7 @@ def test_an_engine_that_is_missing_is_one_line_before_anything_is_opened(
 def test_ctrl_c_while_a_profile_is_found_leaves_it_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     from vnethash.fuzz import evidence
 
-    found, calls = evidence.find_profile, []
+    found, calls = evidence.near_profile, []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(1)
@@ -143,7 +143,7 @@ def test_ctrl_c_while_a_profile_is_found_leaves_it_to_the_end(monkeypatch: pytes
             raise KeyboardInterrupt
         return found(*arguments)
 
-    monkeypatch.setattr(evidence, "find_profile", interrupted)
+    monkeypatch.setattr(evidence, "near_profile", interrupted)
     # As where something contradicts the readings: a profile is found before the end for nothing else.
     monkeypatch.setattr(evidence.Evidence, "explained", lambda _: False)
     subject = Subject("device", lambda _: InProcess("device", NdisProfile()))
