@@ -15,7 +15,7 @@ from vnethash.fuzz.signature import Signature
 from vnethash.models.causes import mixed_cause, shows_reading
 from vnethash.models.matching import matches
 from vnethash.models.reference import outcome
-from vnethash.models.symbolic.descent import near_profile
+from vnethash.models.symbolic.descent import Answers, near_profile
 from vnethash.models.symbolic.profile import cost, explained_beside, find_profile, satisfied
 from vnethash.spec.questions import load_questions
 from vnethash.spec.readings import Readings
@@ -56,6 +56,7 @@ class Evidence:
         self._changed = True
         self._concluded = False
         self._aside: dict[Constraint, Exemplar] = {}
+        self._answers: Answers | None = None
         self.version = 0
 
     def agree(self, constraint: Constraint, exemplar: Exemplar) -> None:
@@ -67,6 +68,8 @@ class Evidence:
         self.exemplars[constraint] = exemplar
         self.version += 1
         self._changed = True
+        if self._answers is not None:
+            self._answers.add(constraint)
 
     def differ(self, constraint: Constraint, exemplar: Exemplar) -> None:
         """Take in an answer that the readings do not explain, and repair them if they can be."""
@@ -93,14 +96,16 @@ class Evidence:
         self._changed |= bool(self._aside)
         self.exemplars = {**self._aside, **self.exemplars}
         self.version += 1
-        self._aside = {}
+        self._aside, self._answers = {}, None
 
     def explained(self) -> bool:
         """Say whether the current readings explain all, so that nothing contradicts them."""
         return self._violations(self._subject.readings._asdict()) == 0
 
     def _violations(self, readings: dict[str, int]) -> int:
-        return sum(not satisfied(constraint, readings) for constraint in self.exemplars)
+        if self._answers is None:
+            self._answers = Answers(dict.fromkeys(self.exemplars, 1))
+        return self._answers.unexplained(readings)
 
     def settle(self, *, last: bool = False) -> bool:
         """Find the profile again if the evidence has changed; say whether it was found.
@@ -233,6 +238,7 @@ class Evidence:
         readings = profile.as_readings()
         exemplar = self._aside[constraint] = self.exemplars.pop(constraint)
         self.version += 1
+        self._answers = None
 
         def odd(candidate: Case, answer: Observation) -> bool:
             return not matches(_outcome(candidate, readings), answer, self._subject.observes)
@@ -266,6 +272,7 @@ class Evidence:
                     self._aside[constraint] = exemplar
                 del self.exemplars[constraint]
                 self.version += 1
+                self._answers = None
                 # A profile that did not explain what is gone is the best one still.
                 self._changed |= self.profile is None or constraint not in self.profile.violated
 

@@ -16,7 +16,6 @@ from vnethash.spec.questions import all_by_field, questions_by_field
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from vnethash.models.allowed import When
     from vnethash.models.symbolic.profile import Constraint
 
 #: Rounds in which what unexplained answers need is tried, and how many of these changes are followed in a round.
@@ -39,33 +38,44 @@ def near_profile(constraints: Iterable[Constraint], starts: Iterable[Mapping[str
     return Profile(readings, {}, kept, frozenset(counts) - kept, dict(spoke))
 
 
-class _Cubes:
-    """All alternatives of all constraints, numbered in a row; sets of them are the bits of an integer."""
+class Answers:
+    """Constraints whose alternatives are numbered in a row; sets of them are the bits of an integer."""
 
     def __init__(self, counts: Mapping[Constraint, int]) -> None:
-        self.all = 0
+        self._size = 0
         #: (field, number) -> alternatives that hold with this reading, of those that name the field.
-        self.allowed: dict[tuple[str, int], int] = {}
+        self._allowed: dict[tuple[str, int], int] = {}
         #: field -> alternatives that name it.
         self.named: dict[str, int] = {}
         #: For each constraint its alternatives, as bits and as such, and what it costs to leave it unexplained.
-        self.groups: list[tuple[int, tuple[When, ...], int]] = []
-        position = 0
-        for constraint in sorted(counts, key=lambda each: sorted(map(_ordered, each))):
-            alternatives = tuple(sorted(constraint, key=_ordered))
-            mask = ((1 << len(alternatives)) - 1) << position
-            self.groups.append((mask, alternatives, unexplained_cost(counts[constraint])))
-            for when in alternatives:
-                for name, numbers in when:
-                    self.named[name] = self.named.get(name, 0) | 1 << position
-                    for number in numbers:
-                        self.allowed[name, number] = self.allowed.get((name, number), 0) | 1 << position
-                position += 1
-        self.all = (1 << position) - 1
+        self.groups: list[tuple[int, Constraint, int]] = []
+        for constraint, count in counts.items():
+            self.add(constraint, count)
+
+    def add(self, constraint: Constraint, count: int = 1) -> None:
+        """Take in a constraint that is not there yet."""
+        mask = ((1 << len(constraint)) - 1) << self._size
+        self.groups.append((mask, constraint, unexplained_cost(count)))
+        for when in constraint:
+            for name, numbers in when:
+                self.named[name] = self.named.get(name, 0) | 1 << self._size
+                for number in numbers:
+                    self._allowed[name, number] = self._allowed.get((name, number), 0) | 1 << self._size
+            self._size += 1
+
+    @property
+    def all(self) -> int:
+        """All alternatives."""
+        return (1 << self._size) - 1
+
+    def unexplained(self, readings: Mapping[str, int]) -> int:
+        """Return how many constraints do not hold under readings."""
+        holding = self.holding(readings)
+        return sum(not holding & mask for mask, _, _ in self.groups)
 
     def part(self, name: str, number: int) -> int:
         """Return the alternatives that a reading does not rule out."""
-        return self.allowed.get((name, number), 0) | self.all & ~self.named[name]
+        return self._allowed.get((name, number), 0) | self.all & ~self.named[name]
 
     def holding(self, readings: Mapping[str, int]) -> int:
         """Return the alternatives that hold under readings."""
@@ -79,49 +89,45 @@ class _Cubes:
         return sum(cost for mask, _, cost in self.groups if not holding & mask)
 
 
-def _ordered(when: When) -> list[tuple[str, list[int]]]:
-    return [(name, sorted(numbers)) for name, numbers in when]
-
-
 def descend(counts: Mapping[Constraint, int], starts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Return the cheapest readings found from any of the starts (field -> number), which have all fields asked for."""
-    cubes = _Cubes(counts)
-    names = sorted(cubes.named)
+    answers = Answers(counts)
+    names = sorted(answers.named)
     best: tuple[int, list[int]] | None = None
     for start in starts:
-        found = _from(cubes, names, {name: start[name] for name in names})
-        ranked = _whole_price(cubes, found), [found[name] for name in names]
+        found = _from(answers, names, {name: start[name] for name in names})
+        ranked = _whole_price(answers, found), [found[name] for name in names]
         if best is None or ranked < best:
             best = ranked
     assert best is not None
     return dict(zip(names, best[1], strict=True))
 
 
-def _whole_price(cubes: _Cubes, readings: Mapping[str, int]) -> int:
-    return cubes.price(cubes.holding(readings)) + sum(cost(name, number) for name, number in readings.items())
+def _whole_price(answers: Answers, readings: Mapping[str, int]) -> int:
+    return answers.price(answers.holding(readings)) + sum(cost(name, number) for name, number in readings.items())
 
 
-def _from(cubes: _Cubes, names: Sequence[str], readings: dict[str, int]) -> dict[str, int]:
-    price = _settled(cubes, names, readings)
+def _from(answers: Answers, names: Sequence[str], readings: dict[str, int]) -> dict[str, int]:
+    price = _settled(answers, names, readings)
     for _ in range(_MOST_ROUNDS):
-        better = _freed(cubes, names, readings, price)
+        better = _freed(answers, names, readings, price)
         if better is None:
             break
         price, readings = better
     return readings
 
 
-def _settled(cubes: _Cubes, names: Sequence[str], readings: dict[str, int]) -> int:
+def _settled(answers: Answers, names: Sequence[str], readings: dict[str, int]) -> int:
     """Change one reading at a time for as long as that lowers the price, in place; return the price."""
-    price = _whole_price(cubes, readings)
+    price = _whole_price(answers, readings)
     changed = True
     while changed:
         changed = False
         # The alternatives that hold but for one question: those before it at its place, those behind it.
-        behind = [cubes.all] * (len(names) + 1)
+        behind = [answers.all] * (len(names) + 1)
         for place in range(len(names) - 1, -1, -1):
-            behind[place] = behind[place + 1] & cubes.part(names[place], readings[names[place]])
-        before = cubes.all
+            behind[place] = behind[place + 1] & answers.part(names[place], readings[names[place]])
+        before = answers.all
         spent = sum(cost(name, number) for name, number in readings.items())
         for place, name in enumerate(names):
             others, now = before & behind[place + 1], readings[name]
@@ -131,21 +137,21 @@ def _settled(cubes: _Cubes, names: Sequence[str], readings: dict[str, int]) -> i
                 changed_spent = spent - cost(name, readings[name]) + cost(name, number)
                 if changed_spent >= price:
                     continue
-                other = changed_spent + cubes.price(others & cubes.part(name, number))
+                other = changed_spent + answers.price(others & answers.part(name, number))
                 if other < price:
                     price, spent, readings[name] = other, changed_spent, number
             changed = changed or readings[name] != now
-            before &= cubes.part(name, readings[name])
+            before &= answers.part(name, readings[name])
     return price
 
 
 def _freed(
-    cubes: _Cubes, names: Sequence[str], readings: dict[str, int], price: int
+    answers: Answers, names: Sequence[str], readings: dict[str, int], price: int
 ) -> tuple[int, dict[str, int]] | None:
     """Return cheaper readings, and their price, that give one more answer what it needs; None if none were found."""
-    holding = cubes.holding(readings)
+    holding = answers.holding(readings)
     changes: dict[tuple[int, ...], int] = {}
-    for mask, alternatives, _ in cubes.groups:
+    for mask, alternatives, _ in answers.groups:
         if holding & mask:
             continue
         for when in alternatives:
@@ -155,10 +161,10 @@ def _freed(
                     changed[name] = min(numbers, key=lambda number, name=name: cost(name, number))  # type: ignore[misc]
             key = tuple(changed[name] for name in names)
             if key not in changes:
-                changes[key] = _whole_price(cubes, changed)
+                changes[key] = _whole_price(answers, changed)
     for key in sorted(changes, key=lambda key: (changes[key], key))[:_FOLLOWED]:
         changed = dict(zip(names, key, strict=True))
-        found = _settled(cubes, names, changed)
+        found = _settled(answers, names, changed)
         if found < price:
             return found, changed
     return None
