@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.device.case import legal
 from vnethash.fuzz.device.found import ControlFound
-from vnethash.fuzz.device.kept import KEY_KEPT, keeps_key
 from vnethash.fuzz.device.reducer import FEW_ATTEMPTS, MOST_ATTEMPTS, reduce
 from vnethash.fuzz.device.shown import shown
 from vnethash.fuzz.device.signature import Steps
@@ -294,8 +293,7 @@ class Evidence:
                 return True
             first = self._subject.fault(witness, whole)
             clause = first.clause if first else "CVQ-2"
-            kept = keeps_key(witness, self._subject.traits, whole)
-            cause = KEY_KEPT if kept else mixed_cause(explained, _with(profile, whole), clause)
+            cause = mixed_cause(explained, _with(profile, whole), clause)
             self._examiner.enter(ControlFound(
                 self._subject.name, "inconsistent", cause.title, cause.clauses,
                 Steps(first.fault.kind if first else "mixed", cause.slug, ()), _NOTHING, None,
@@ -313,11 +311,7 @@ class Evidence:
     def _forget(self, slug: str, profile: Profile, whole: Mapping[str, int]) -> None:
         """Take out of the evidence what the same cause explains."""
         for constraint in list(self._violated(profile)):
-            if slug == KEY_KEPT.slug:
-                same = keeps_key(self.exemplars[constraint], self._subject.traits, whole)
-            else:
-                same = mixed_cause(constraint, _with(profile, whole), "").slug == slug
-            if same:
+            if mixed_cause(constraint, _with(profile, whole), "").slug == slug:
                 del self.exemplars[constraint]
 
 

@@ -360,7 +360,7 @@ class ControlExaminer:
         def holds(steps: tuple[Step, ...]) -> bool:
             return not self.late() and self._last_fault(self.observe(steps, fresh=True), kind) is not None
 
-        steps = reduce(played.steps, self.subject.traits, holds, 2 * FEW_ATTEMPTS)
+        steps = reduce(played.steps, self.subject.traits, holds, 4 * FEW_ATTEMPTS)
         again = self.observe(steps, fresh=True)
         last = None if again is None else self._last_fault(again, kind)
         if again is None or last is None:

@@ -54,7 +54,7 @@ class Mutator:
         self._traits = traits
         self._ways: tuple[tuple[Callable[[list[Step], Steps], list[Step]], int], ...] = (
             (self._inserted, 5), (self._changed, 5), (self._dropped, 2), (self._repeated, 1), (self._swapped, 1),
-            (self._crossed, 2), (self._renegotiated, 2), (self._shown, 2),
+            (self._crossed, 2), (self._renegotiated, 2), (self._shown, 2), (self._rekeyed, 1),
         )
         self._weights = [weight for _, weight in self._ways]
 
@@ -258,3 +258,20 @@ class Mutator:
         """Put packets behind a step."""
         at = self._rng.randint(0, len(made))
         return [*made[:at], *(self._packet() for _ in range(self._rng.choice((1, 2, 4)))), *made[at:]]
+
+    def _rekeyed(self, made: list[Step], _: Steps) -> list[Step]:
+        """Give a configuration again with a key of another length, perhaps behind a reset, and look."""
+        rng = self._rng
+        told = [
+            (place, step, fields) for place, step in enumerate(made) if isinstance(step, Command)
+            for fields in [k.split(step)] if fields is not None
+        ]
+        if not told:
+            return made
+        at, step, fields = rng.choice(told)
+        again = step._replace(data=k.join(fields._replace(key=other_key(rng.choice(_KEYS)))))
+        piece: list[Step] = [again, Packet(HASHED)]
+        before = [one for one in made[:at] if isinstance(one, Negotiate)]
+        if before and rng.random() < 0.5:
+            piece.insert(0, before[-1])
+        return [*made[:at + 1], *piece, *made[at + 1:]]
