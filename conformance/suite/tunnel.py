@@ -147,6 +147,11 @@ def unnegotiated() -> Iterator[Draft]:
                     ethernet(ipv6(part)), Configuration(hash_types=V4 | V6), ("TUN-1",))
     yield Draft("IPv6 in IPv4, HASH_TUNNEL not negotiated", "is the outer header hashed",
                 ethernet(ipv4(INNER6)), Configuration(hash_types=V4 | V6), ("TUN-1",))
+    # What is wrong inside must not take away what is known of the outside.
+    cut_tcp = raw(6, tcp(*PORTS).data[:12])
+    for name, part in (("IPv4 in IPv4", inside4(cut_tcp)), ("GRE with IPv6", gre(inside6(cut_tcp)))):
+        yield Draft(f"{name} and a cut TCP header inside, HASH_TUNNEL not negotiated", "is the outer header hashed",
+                    ethernet(ipv4(part)), Configuration(hash_types=V4 | V6), ("TUN-1",))
 
 
 def gre_headers() -> Iterator[Draft]:
