@@ -13,14 +13,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vnethash.fuzz import seeds
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.evidence import Evidence
 from vnethash.fuzz.found import Exemplar, Found
+from vnethash.fuzz.general import generalise
 from vnethash.fuzz.judge import Judge
 from vnethash.fuzz.oracle import reached
 from vnethash.fuzz.reducer import fewer_frames, plainer_cases
-from vnethash.fuzz.signature import ANY, EXTENSION, Signature, covers, exchanged, reconfigured, variants
+from vnethash.fuzz.signature import Signature, covers
 from vnethash.fuzz.subject import failed
 from vnethash.fuzz.support import Support
 from vnethash.models.causes import unexplained_cause
@@ -44,8 +44,6 @@ _LOOK_BACK = (1, 4, 16, 64, 256)
 _MOST_ALSO = 200
 #: Events of a frame whose answer is taken for evidence; one that asks much costs much and says little.
 _MOST_EVENTS = 2
-#: Usual frames by which the condition of a cause is tried.
-_USUAL = 8
 #: Mixtures that the end of a campaign looks into.
 _MOST_MIXED = 12
 
@@ -263,9 +261,19 @@ class Examiner:
                 special.also = (*special.also, found.signature.features)
                 self._forget(special, aside=True)
                 continue
+            known = self._known(self.judge.features(found.case))
+            if known is not None:
+                # Reduced to what is told already.
+                known.count += 1
+                self._tell(known, False)
+                continue
+            self._generalise(found, still)
+            for key in [key for key in fresh if key in self.causes]:
+                if found.covers(self.judge.features(self.causes[key].case)):
+                    # Reduced to something more special than need be, and not told yet.
+                    del self.causes[key]
             fresh.append(found.id)
             self.causes.setdefault(found.id, found)
-            self._generalise(found, still)
             self._forget(found, aside=True)
         return fresh
 
@@ -329,11 +337,12 @@ class Examiner:
         if not still(case):
             return
         witness, observed = self.judge.reduced(case, observed, still, still_wrong)
+        kind = self.judge.signature(witness, observed).kind
         # What one more step of reduction makes a known cause is that cause: only its being known kept it apart.
         for candidate in plainer_cases(witness, self.subject.plain):
             near = self._known(self.judge.features(candidate), besides)
-            if near is not None and disagrees(candidate):
-                near.also = (*near.also, self.judge.features(witness))[:_MOST_ALSO]
+            if near is not None and near.signature.kind == kind and disagrees(candidate):
+                near.also = (*near.also, self.judge.condition(witness))[:_MOST_ALSO]
                 near.count += 1
                 self._tell(near, False)
                 return
@@ -413,7 +422,7 @@ class Examiner:
             self._now_and_then(case, line)
             return
         witness = self.judge.reduced_case(case, still, 200)
-        features = self.judge.features(witness)
+        features = self.judge.condition(witness)
         clause = self.judge.expect(witness).clause
         self._enter(Found(
             self.subject.name, "error", line, (clause,), Signature("error", clause, features), witness, None, line
@@ -433,7 +442,7 @@ class Examiner:
         """Count a cause that is known; otherwise enter it, in place of those that it is more general than."""
         same = self.causes.get(found.id)
         if same is None and found.kind == "unexplained" and not found.signature.before:
-            same = self._known(found.signature.features)
+            same = self._known(self.judge.features(found.case))
         if same is not None:
             if same is not found:
                 same.count += 1
@@ -447,7 +456,8 @@ class Examiner:
                 if (
                     other.kind == found.kind and bool(before) == bool(theirs)
                     and ({place for place, _ in before} <= {place for place, _ in theirs} or covers(theirs, before))
-                    and any(covers(each, other.signature.features) for each in (found.signature.features, *found.also))
+                    and any(covers(each, self.judge.features(other.case), exact=found.exact)
+                            for each in (found.signature.features, *found.also))
                 ):
                     other.also = (*other.also, found.signature.features, *found.also)
                     other.count += 1
@@ -458,38 +468,10 @@ class Examiner:
         self._tell(found, True)
 
     def _generalise(self, found: Found, disagrees: Callable[[Case], bool]) -> None:
-        """Learn at which places of the condition any number will do, so that others like it are known at once."""
-        if len(found.case.frames) > 1 or self.judge.late():
-            return
-        found.narrow = self._is_narrow(found, disagrees)
-        pattern = []
-        for place, number in found.signature.features:
-            chosen = number
-            alike = exchanged(found.case.frame, place)
-            if alike and all(disagrees(replace(found.case, frames=(other,))) for other in alike):
-                pattern.append((EXTENSION, 1))
-                continue
-            others = reconfigured(found.case.configuration, place, number)
-            if others and all(disagrees(replace(found.case, configuration=other)) for other in others):
-                pattern.append((place, ANY))
-                continue
-            for bits, general in ((False, ANY), (True, ~number)):
-                tried = variants(found.case.frame, place, number, bits=bits)
-                if tried and all(disagrees(replace(found.case, frames=(other,))) for other in tried):
-                    chosen = general
-                    break
-            pattern.append((place, chosen if number > 1 or chosen == ANY else number))
-        if tuple(pattern) != found.signature.features:
-            found.also = (tuple(pattern), *found.also)
-
-    def _is_narrow(self, found: Found, disagrees: Callable[[Case], bool]) -> bool:
-        """Say whether most of the usual frames that meet the condition of a cause do not show it."""
-        met = [
-            case for frame in seeds.traffic()
-            if covers(found.signature.features, self.judge.features(case := replace(found.case, frames=(frame,))))
-        ]
-        tried = met[::max(1, len(met) // _USUAL)]
-        return 2 * sum(disagrees(case) for case in tried) < len(tried)
+        """Learn what of the condition matters, so that others like it are known at once."""
+        if len(found.case.frames) == 1 and not self.judge.late():
+            generalise(found, self.subject.plain, self.judge.features, disagrees,
+                       lambda case: self._known(self.judge.features(case)) is not None)
 
     def _forget(self, found: Found, *, aside: bool = False) -> None:
         """Take out of the evidence what a cause explains."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vnethash.fuzz.signature import covers
+from vnethash.fuzz.signature import DEPTHS, covers
 
 if TYPE_CHECKING:
     from vnethash.fuzz.case import Case
@@ -27,6 +27,7 @@ class Found:
         also: conditions of witnesses that are one step of reduction away from this one.
         executions: how many the campaign had made when it was first seen.
         narrow: usual frames met its condition and did not show it, so that only cases just like it are taken for it.
+        exact: more of a header than the condition asks for is another condition, because usual frames showed that.
         shown: the sequence of steps in place of frames, for a cause that one shows.
     """
 
@@ -44,13 +45,14 @@ class Found:
     also: tuple[Features, ...] = ()
     executions: int = 0
     narrow: bool = False
+    exact: bool = False
     shown: Shown | None = None
 
     def covers(self, features: Features) -> bool:
         """Say whether a case with these features meets the condition, or one that turned out to be the same cause."""
         if self.narrow:
-            return features == self.signature.features
-        return covers(self.signature.features, features) or any(covers(each, features) for each in self.also)
+            return tuple(pair for pair in features if pair[0] not in DEPTHS) == self.signature.features
+        return any(covers(each, features, exact=self.exact) for each in (self.signature.features, *self.also))
 
     @property
     def id(self) -> str:

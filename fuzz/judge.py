@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.reducer import MOST_ATTEMPTS, reduce
-from vnethash.fuzz.signature import Signature, configuration_features, frame_features
+from vnethash.fuzz.signature import Signature, configuration_features, depths, frame_features
 from vnethash.models.causes import effect, kind_of_effect
 from vnethash.models.expectations import Expectations
 from vnethash.models.matching import matches
@@ -76,6 +76,10 @@ class Judge:
         return matches(expected, observed, self.subject.observes)
 
     def features(self, case: Case) -> Features:
+        """Return all of a case that conditions may ask for."""
+        return (*self.condition(case), *depths(case.frame))
+
+    def condition(self, case: Case) -> Features:
         """Return what of a case is not plain."""
         return (*configuration_features(case.configuration, self.subject.plain), *frame_features(case.frame))
 
@@ -87,7 +91,7 @@ class Judge:
             for position, frame in enumerate(witness.frames[:-1]) for place, number in frame_features(frame)
         )
         kind = kind_of_effect(expected, observed, self.subject.observes)
-        return Signature(kind, self.expect(witness).clause, self.features(witness), before)
+        return Signature(kind, self.expect(witness).clause, self.condition(witness), before)
 
     def effect(self, witness: Case, observed: Observation) -> str:
         """Say how an answer differs, from the literal outcome where it does."""

@@ -7,6 +7,7 @@ witness from wherever they began. Plain means: the default configuration, Ethern
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import islice
@@ -16,6 +17,7 @@ from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, follower,
 from vnethash.fuzz.signature import configuration_features, consistent, cut_header, odd_fields
 from vnethash.models.before import fewest
 from vnethash.spec import craft
+from vnethash.spec.constants import HashType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +30,11 @@ MOST_ATTEMPTS = 3000
 _WEIGHTS = {"eth": 0, "ipv4": 0, "udp": 0, "rest": 0, "tcp": 1, "ipv6": 2, "upper": 0}
 #: What a header that is not all there weighs: more than a plain one behind it.
 _CUT = 6
+_REPEATABLE = frozenset({"vlan", *EXTENSIONS.values()})
 _UDP, _TCP = craft.udp(checksum=0), craft.tcp(checksum=0, sequence=0, acknowledgment=0, window=0)
+
+#: The types of UDP are one bit above those of TCP.
+_TCP_TYPES = int(HashType.TCPV4 | HashType.TCPV6 | HashType.TCP_EX)
 
 Cost = tuple[int, int, int, int, int, bytes]
 
@@ -110,6 +116,31 @@ def plainer_cases(case: Case, plain: Configuration) -> Iterator[Case]:
         for smaller in _frames(frame):
             yield replace(case, frames=(*case.frames[:position], smaller, *case.frames[position + 1:]))
     yield from _exchanged(case, plain)
+    yield from _as_udp(case, plain)
+
+
+def _as_udp(case: Case, plain: Configuration) -> Iterator[Case]:
+    """Yield the case with UDP for TCP, in the frame and in the hash types: most rules have both alike."""
+    other = _other_transport(case, plain, "tcp", _UDP)
+    if other is not None:
+        yield other
+
+
+def as_tcp(case: Case, plain: Configuration) -> Case | None:
+    """Return a case with TCP for UDP, in the frame and in the hash types; None if the types do not tell them apart."""
+    return _other_transport(case, plain, "udp", _TCP)
+
+
+def _other_transport(case: Case, plain: Configuration, kind: str, part: craft.Part) -> Case | None:
+    types, both = case.configuration.hash_types, 3 * _TCP_TYPES
+    swapped = (types & _TCP_TYPES) << 1 | (types >> 1) & _TCP_TYPES | types & ~both
+    spot = next((header for header in headers(case.frame) if header.kind == kind and header.link), None)
+    if swapped == types or swapped & ~plain.hash_types or spot is None:
+        return None
+    gone = Header("rest", spot.start, len(case.frame), lengths=tuple(at for at in spot.lengths if at < spot.start))
+    frame = inserted(without(case.frame, gone), spot.start, part.data, gone.lengths, spot.link, part.number)
+    configuration = replace(case.configuration, hash_types=swapped)
+    return replace(case, configuration=configuration, frames=(*case.frames[:-1], frame))
 
 
 @cache
@@ -136,7 +167,6 @@ def _exchanged(case: Case, plain: Configuration) -> Iterator[Case]:
             fewer = replace(case.configuration, hash_types=case.configuration.hash_types ^ (1 << bit))
             for frame in _plain_frames():
                 yield replace(case, configuration=fewer, frames=(*case.frames[:-1], frame))
-
 
 
 def _configurations(configuration: Configuration, plain: Configuration) -> Iterator[Configuration]:
@@ -197,6 +227,7 @@ def _templates(frame: bytes, layout: list[Header]) -> Iterator[bytes]:
 
 
 def _without_headers(frame: bytes, layout: list[Header]) -> Iterator[bytes]:
+    yield from _once(frame, layout)
     for header in layout:
         if header.kind == "option":
             holder = [each for each in layout if each.kind in {"hbh", "dstopts"} and each.start < header.start][-1]
@@ -219,12 +250,28 @@ def _without_headers(frame: bytes, layout: list[Header]) -> Iterator[bytes]:
             changed[base.start] -= 1
             yield bytes(changed)
         elif header.kind == "vlan":
-            yield frame[:header.start - 2] + frame[header.start + 2:]
+            yield _untagged(frame, header)
         elif header.kind in EXTENSIONS.values():
             yield without(frame, header, follower(frame, header))
             if header.kind in {"hbh", "dstopts"}:
                 yield from _one_option(frame, header, layout)
             yield from _smaller_header(frame, header)
+
+
+def _once(frame: bytes, layout: list[Header]) -> Iterator[bytes]:
+    """Yield the frame with only the first of a header that is there more than twice."""
+    counts = Counter(header.kind for header in layout if header.kind in _REPEATABLE)
+    for kind, count in counts.items():
+        smaller = frame
+        for _ in range(count - 1 if count > 2 else 0):
+            last = [header for header in headers(smaller) if header.kind == kind][-1]
+            smaller = _untagged(smaller, last) if kind == "vlan" else without(smaller, last, follower(smaller, last))
+        if count > 2:
+            yield smaller
+
+
+def _untagged(frame: bytes, tag: Header) -> bytes:
+    return frame[:tag.start - 2] + frame[tag.start + 2:]
 
 
 def _one_option(frame: bytes, holder: Header, layout: list[Header]) -> Iterator[bytes]:

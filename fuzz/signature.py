@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NUMBERS, Header, headers, inserted, without
+from vnethash.fuzz.anatomy import EXTENSIONS, FIELDS, NETWORK, NUMBERS, Header, headers, inserted, without
 from vnethash.spec import craft
 from vnethash.spec.configuration import Configuration
 
@@ -24,6 +24,14 @@ ANY = -2
 
 #: A condition that any extension header meets.
 EXTENSION = "has extension"
+
+#: How far into a frame its first transport header begins and ends, or where the headers end if there is none. Every
+#: frame has these; they are in no signature, but a condition may ask for at least a number of them.
+START, END = "transport.start", "transport.end"
+DEPTHS = frozenset({START, END})
+
+#: Conditions on hash types that must be enabled, and that must not be: the number is their mask.
+WITH, WITHOUT = "config.hash_types with", "config.hash_types without"
 
 _PLAIN_CONFIGURATION = Configuration()
 #: Fields of a configuration that are numbers of queues; their least other values are possible everywhere.
@@ -183,15 +191,41 @@ def consistent(frame: bytes, header: Header, name: str) -> int | None:
     return None
 
 
-def covers(general: Features, special: Features) -> bool:
-    """Say whether a frame with the features `special` has all that the condition `general` asks for."""
+def depths(frame: bytes) -> Features:
+    """Return how far into a frame its first transport header begins and ends; of others the end of the headers."""
+    start = end = 0
+    for header in headers(frame):
+        if end == 0 and header.kind not in NETWORK.values():
+            continue
+        if end == 0 or header.kind in _EXTENSIONS:
+            start = end = header.end
+        elif header.kind not in {"option", "ipv4-option"}:
+            start, end = header.start, header.end if header.kind in {"tcp", "udp"} else header.start
+            break
+    return (START, start), (END, end)
+
+
+def covers(general: Features, special: Features, *, exact: bool = False) -> bool:
+    """Say whether a frame with the features `special` has all that the condition `general` asks for.
+
+    With `exact` there must not be more of a header than the condition asks for.
+    """
     for place, number in general:
         if place == EXTENSION:
             if not any(other.removeprefix("has ") in _EXTENSIONS for other, _ in special):
                 return False
+        elif place in DEPTHS:
+            if not any(other == place and value >= number for other, value in special):
+                return False
+        elif place in {WITH, WITHOUT}:
+            wanted = number if place == WITH else 0
+            if not any(other == "config.hash_types" and value & number == wanted for other, value in special):
+                return False
         elif number >= -1:
             # Of headers there may be more than the condition asks for.
-            more = place.startswith("has ") and any(other == place and value > number for other, value in special)
+            more = not exact and place.startswith("has ") and any(
+                other == place and value > number for other, value in special
+            )
             if not more and (place, number) not in special:
                 return False
         elif not any(other == place and (number == ANY or value & ~number == ~number) for other, value in special):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 from against_static import Row, beside, campaign_on, held_against
-from hidden import several
+from defects import DEFECTS
+from hidden import HIDDEN, several
 from hunts import hunt, shown_by
 from in_process import InProcess, campaign_of
 from plain import Plain
@@ -64,6 +66,21 @@ def test_a_campaign_asks_nothing_more_when_its_time_is_over() -> None:
 def test_a_cause_that_shows_only_without_some_hash_types_is_told_once() -> None:
     (cause,) = campaign_of(several("all-but-udp6"), 4_000, seed=2).causes()
     assert ("config.hash_types", 0x1DF) in cause.signature.features
+
+
+@pytest.mark.parametrize("name", ["parse-window", "fallback-to-addresses", "tag-8021ad-two"])
+def test_what_shows_by_many_headers_or_hash_types_is_told_once(name: str) -> None:
+    found = hunt(DEFECTS[name].device, 1, executions=12_000, awaited=sys.maxsize)
+    assert len(found.causes) == 1, [cause.signature.words() for cause in found.causes]
+
+
+def test_a_cause_of_any_headers_far_into_the_frame_hides_no_other() -> None:
+    class Both(DEFECTS["parse-window"].device, HIDDEN["option-length"].device):  # type: ignore[misc]
+        name = "both"
+
+    found = hunt(Both, 1, executions=12_000, awaited=sys.maxsize)
+    devices = {name: table[name].device for table, name in ((DEFECTS, "parse-window"), (HIDDEN, "option-length"))}
+    assert sorted(shown_by(cause, devices) for cause in found.causes) == [["option-length"], ["parse-window"]]
 
 
 def test_what_contradicts_itself_is_one_cause_and_told_before_the_end() -> None:
