@@ -80,17 +80,26 @@ def _refuse(state: State, clause: str) -> Transition:
 def off(state: State) -> State:
     """Return the state with hashing and steering as before the first command; what a short key may show stays."""
     fresh = State(features=state.features, tunnel_types=state.tunnel_types, contexts=state.contexts)
-    return fresh._replace(rest=state.rest)
+    return fresh._replace(rest=state.rest, unsure=state.unsure)
 
 
-def _left(state: State, reading: int) -> State:
-    """Return what a refused command leaves behind; the questions about that share the names of their readings."""
+def _open(state: State) -> State:
+    """Return the state behind a command of which it is not specified what it does."""
+    return state._replace(vague=True, unsure=True)
+
+
+def _left(state: State, reading: int, *, keyed: bool = False) -> State:
+    """Return what a refused command leaves behind; the questions about that share the names of their readings.
+
+    Where it ends hashing, and has a key, nothing says how much of the key was written before it was refused.
+    """
     if reading == r.RefusedRssConfig.LOST:
+        state = state._replace(unsure=state.unsure or keyed)
         if state.steering == Steering.AUTOMATIC:
             return off(state)._replace(steering=Steering.AUTOMATIC, pairs=state.pairs)
         return off(state)
     if reading == r.RefusedRssConfig.UNSPECIFIED:
-        return state._replace(vague=True)
+        return _open(state)
     return state
 
 
@@ -105,11 +114,11 @@ def _pairs(state: State, data: bytes, traits: Traits, readings: DeviceReadings) 
     pairs = int.from_bytes(whole[:2], "little")
     if not state.has(MQ):
         if readings.pairs_without_mq == r.PairsWithoutMq.UNSPECIFIED:
-            return _take(state._replace(vague=True), "MQ-1")
+            return _take(_open(state), "MQ-1")
         return _refuse(_left(state, readings.refused_pairs), "MQ-1")
     if not 1 <= pairs <= traits.pairs:
         if readings.pairs_range == r.PairsRange.UNSPECIFIED:
-            return _take(state._replace(vague=True), "ARS-R1")
+            return _take(_open(state), "ARS-R1")
         return _refuse(_left(state, readings.refused_pairs), "ARS-R1")
     if state.vague:
         return _take(state, "MQ-3")
@@ -130,12 +139,12 @@ def _rss_config(state: State, data: bytes, traits: Traits, readings: DeviceReadi
     """Types, key and table of receive-side scaling (RSS-3 to RSS-10)."""
     if not state.has(RSS):
         if readings.rss_config_unnegotiated == r.RssConfigUnnegotiated.UNSPECIFIED:
-            return _take(state._replace(vague=True), "RSS-R1")
-        return _refuse(_left(state, readings.refused_rss_config), "RSS-R1")
+            return _take(_open(state), "RSS-R1")
+        return _refuse(_left(state, readings.refused_rss_config, keyed=True), "RSS-R1")
     fields = read_rss(data, readings)
     fault = "CVQ-1" if fields is None else rss_fault(fields, traits, readings)
     if fields is None or fault:
-        return _refuse(_left(state, readings.refused_rss_config), fault)
+        return _refuse(_left(state, readings.refused_rss_config, keyed=True), fault)
     return _take(_with_rss(state, fields, traits, readings), "RSS-3")
 
 
@@ -148,10 +157,11 @@ def _with_rss(state: State, fields: Rss, traits: Traits, readings: DeviceReading
         key = b""
     else:
         key = _key(state, fields.key, readings)
+        vague = _unsure_key(state, fields.key, readings) or vague
     return state._replace(
         steering=Steering.TABLE, configured=True, hash_types=fields.hash_types & traits.hash_types, key=key,
-        rest=fields.key + state.rest[len(fields.key):], table=fields.table, unclassified=fields.unclassified,
-        max_tx_vq=fields.max_tx_vq, vague=vague,
+        rest=fields.key + state.rest[len(fields.key):], unsure=vague or _stays_unsure(state, fields.key),
+        table=fields.table, unclassified=fields.unclassified, max_tx_vq=fields.max_tx_vq, vague=vague,
     )
 
 
@@ -223,6 +233,20 @@ def _key(state: State, key: bytes, readings: DeviceReadings) -> bytes:
     return key
 
 
+def _stays_unsure(state: State, key: bytes) -> bool:
+    """Say whether bytes that a hash can reach stay unknown when a key is written."""
+    return state.unsure and len(key) < c.RSS_MIN_MAX_KEY_SIZE
+
+
+def _unsure_key(state: State, key: bytes, readings: DeviceReadings) -> bool:
+    """Say whether bytes of the key in use are unknown, because bytes of keys before it count."""
+    if not _stays_unsure(state, key):
+        return False
+    if not key:
+        return readings.empty_key_command == r.EmptyKeyCommand.PREVIOUS
+    return readings.short_key_rest == r.ShortKeyRest.PREVIOUS
+
+
 # HASH_CONFIG
 
 
@@ -230,26 +254,27 @@ def _hash_config(state: State, data: bytes, traits: Traits, readings: DeviceRead
     """Types and key of hash reports (HCF-2 to HCF-7)."""
     if not state.has(HASH_REPORT):
         if readings.hash_config_unnegotiated == r.HashConfigUnnegotiated.UNSPECIFIED:
-            return _take(state._replace(vague=True), "HCF-1")
-        return _refuse(_left(state, readings.refused_hash_config), "HCF-1")
+            return _take(_open(state), "HCF-1")
+        return _refuse(_left(state, readings.refused_hash_config, keyed=True), "HCF-1")
     way = readings.hash_config_with_rss if state.has(RSS) else None
     if way == r.HashConfigWithRss.REFUSED:
-        return _refuse(_left(state, readings.refused_hash_config), "HC-8")
+        return _refuse(_left(state, readings.refused_hash_config, keyed=True), "HC-8")
     fields = _read_hash(data, readings)
     if fields is None:
-        return _refuse(_left(state, readings.refused_hash_config), "CVQ-1")
+        return _refuse(_left(state, readings.refused_hash_config, keyed=True), "CVQ-1")
     fault = _hash_fault(fields, traits, readings)
     if fault:
-        return _refuse(_left(state, readings.refused_hash_config), fault)
+        return _refuse(_left(state, readings.refused_hash_config, keyed=True), fault)
     if way == r.HashConfigWithRss.IGNORED:
         return _take(state, "HC-2")
     beyond = fields.hash_types & ~traits.hash_types
     vague = (beyond != 0 and readings.unsupported_types_report == r.UnsupportedTypesReport.UNSPECIFIED) or (
         any(fields.reserved) and readings.hash_config_reserved == r.HashConfigReserved.UNSPECIFIED
-    )
+    ) or _unsure_key(state, fields.key, readings)
     after = state._replace(
         configured=True, hash_types=fields.hash_types & traits.hash_types, key=_key(state, fields.key, readings),
         rest=fields.key + state.rest[len(fields.key):], vague=vague,
+        unsure=vague or _stays_unsure(state, fields.key),
     )
     if way is None:
         return _take(after, "HCF-2")
@@ -282,7 +307,7 @@ def _tunnel_set(state: State, data: bytes, traits: Traits, readings: DeviceReadi
     """The encapsulations whose inner header is hashed (INN-1 to INN-5, INN-D2)."""
     if not state.has(HASH_TUNNEL):
         if readings.tunnel_set_unnegotiated == r.TunnelSetUnnegotiated.UNSPECIFIED:
-            return _take(state._replace(vague=True), "INN-R1")
+            return _take(_open(state), "INN-R1")
         return _refuse(state, "INN-R1")
     whole = _whole(data, 4, readings)
     if whole is None:
@@ -292,7 +317,7 @@ def _tunnel_set(state: State, data: bytes, traits: Traits, readings: DeviceReadi
         if readings.refused_tunnel_set == r.RefusedTunnelSet.SUBSET:
             return _refuse(state._replace(tunnel_types=types & traits.tunnel_types), "INN-D2")
         if readings.refused_tunnel_set == r.RefusedTunnelSet.UNSPECIFIED:
-            return _refuse(state._replace(vague=True), "INN-D2")
+            return _refuse(_open(state), "INN-D2")
         return _refuse(state, "INN-D2")
     return _take(state._replace(tunnel_types=types & traits.tunnel_types), "INN-4")
 
@@ -304,7 +329,7 @@ def _context(state: State, step: Command, traits: Traits, readings: DeviceReadin
     """The RSS contexts (CTX-6 to CTX-12); nothing leads a packet to one, so only their ids can be seen."""
     if not state.has(RSS_CONTEXT):
         if readings.context_unnegotiated == r.ContextUnnegotiated.UNSPECIFIED:
-            return _take(state._replace(vague=True), "CTX-R1")
+            return _take(_open(state), "CTX-R1")
         return _refuse(state, "CTX-R1")
     if step.command == c.RSS_CTX_CTRL_CAP_GET:
         return _take(state, "CTX-6") if _whole(step.data, 0, readings) is not None else _refuse(state, "CVQ-1")

@@ -65,13 +65,13 @@ def advance(state: State, step: Step, traits: Traits, readings: DeviceReadings, 
 
 def _reset(state: State, readings: DeviceReadings) -> State:
     """Forget everything (GEN-3, HCF-5, ARS-D1, INN-D3, CTX-D2), but for what hashing may keep."""
-    if not state.configured and not state.rest:
+    if not (state.configured or state.rest or state.unsure):
         return State()
     reading = readings.reset_hashing
     if reading == r.ResetHashing.CLEARED:
         return State()
     # A command that ended hashing took the types away, and not the bytes of the key.
-    after = State(rest=state.rest)
+    after = State(rest=state.rest, unsure=state.unsure)
     if reading == r.ResetHashing.KEPT and state.configured:
         return after._replace(configured=True, hash_types=state.hash_types, key=state.key)
     return after

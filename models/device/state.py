@@ -108,6 +108,7 @@ class State(NamedTuple):
         hash_types: as sent, unsupported ones taken out.
         key: as sent.
         rest: bytes of earlier keys that a shorter one did not overwrite, from offset 0 on.
+        unsure: a command with a key may have written to `rest` in a way that is not specified.
         table: as sent; entries may be of any 16 bits.
         unclassified: as sent.
         max_tx_vq: as sent.
@@ -123,6 +124,7 @@ class State(NamedTuple):
     hash_types: int = 0
     key: bytes = b""
     rest: bytes = b""
+    unsure: bool = False
     table: tuple[int, ...] = ()
     unclassified: int = 0
     max_tx_vq: int = 0

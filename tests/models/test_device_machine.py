@@ -31,6 +31,7 @@ from vnethash.spec.device_readings import (
     DeviceReadings,
     MaxTxVq,
     PairsAfterRss,
+    RefusedRssConfig,
     ResetHashing,
     ShortKeyRest,
     TableEntry,
@@ -232,3 +233,23 @@ def test_a_reset_leaves_types_and_key_or_bytes_of_the_key_or_nothing(
 def test_a_reset_asks_for_no_reading_where_nothing_was_configured() -> None:
     asked = expectation((BOTH, Reset(), BOTH, Reset(), REPORT, TCP), EVERYTHING, offered_readings(defects=True))
     assert "reset_hashing" not in asked.questions()
+
+
+@pytest.mark.parametrize("rest", ShortKeyRest)
+@pytest.mark.parametrize("refused", RefusedRssConfig)
+@pytest.mark.parametrize("anew", [(), (Reset(), BOTH)], ids=["at once", "behind a reset"])
+def test_a_refused_command_that_ends_hashing_may_have_written_bytes_of_its_key(
+    rest: ShortKeyRest, refused: RefusedRssConfig, anew: tuple[Step, ...]
+) -> None:
+    cut = rss_config(KIT.rss())
+    cut = cut._replace(data=cut.data[:-20])
+    short, whole = (rss_config(KIT.rss(hash_key_data=MICROSOFT_KEY[:size])) for size in (12, 40))
+    readings = {
+        "short_key_rest": rest, "refused_rss_config": refused, "reset_hashing": ResetHashing.KEY_BYTES,
+    }
+    *_, one, _, other = under((BOTH, cut, *anew, short, TCP, whole, TCP), **readings)
+    assert isinstance(one, Arrival)
+    unknown = rest == ShortKeyRest.PREVIOUS and refused != RefusedRssConfig.KEPT
+    assert (one.value == ANY) == unknown
+    # A whole key leaves nothing open.
+    assert other == Arrival(2, 0x51CCC178, 1)
