@@ -22,7 +22,7 @@ from vnethash.fuzz.oracle import reached
 from vnethash.fuzz.reducer import fewer_frames, plainer_cases
 from vnethash.fuzz.signature import Signature, covers
 from vnethash.fuzz.subject import failed
-from vnethash.fuzz.support import Support
+from vnethash.fuzz.support import Alike, Support
 from vnethash.models.causes import unexplained_cause
 from vnethash.models.matching import matches
 from vnethash.models.reference import outcome
@@ -70,6 +70,7 @@ class Examiner:
         self.seconds = 0.0
         self.unjudged = 0
         self._support = Support(subject.observes)
+        self._alike = Alike()
         self._changes: Counter[tuple[Readings, Readings]] = Counter()
         #: Executions of the campaign up to the frame that is looked into.
         self.executions = 0
@@ -122,10 +123,14 @@ class Examiner:
                 self._changes[filtered, self.subject.readings] += 1
                 self._agree(case, result)
             return
+        kind = self.judge.kind(case, result)
+        if not self._alike.is_worth(kind):
+            return
         constraint = self.judge.constraint(case, result)
         if constraint is None or satisfied(constraint, self.subject.readings._asdict()):
             return
         if constraint:
+            self._alike.explained(kind)
             if known is None:
                 self.evidence.differ(constraint, Exemplar(case, result, self.executions))
         elif self.judge.expect(case).full.complete:

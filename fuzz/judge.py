@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from vnethash.fuzz.oracle import reached
 from vnethash.fuzz.reducer import MOST_ATTEMPTS, reduce
 from vnethash.fuzz.signature import Signature, configuration_features, depths, frame_features
 from vnethash.models.causes import effect, kind_of_effect
@@ -74,6 +75,12 @@ class Judge:
         """Say whether an answer follows under the target's current readings."""
         expected = outcome(case.frame, case.configuration, self.subject.readings)
         return matches(expected, observed, self.subject.observes)
+
+    def kind(self, case: Case, observed: Observation) -> tuple[int, int, str]:
+        """Return what an answer that differs has in common with others: rule, events, and how it is wrong."""
+        readings, observes = self.subject.readings, self.subject.observes
+        expected = outcome(case.frame, case.configuration, readings)
+        return *reached(case.frame, case.configuration, readings), kind_of_effect(expected, observed, observes)
 
     def features(self, case: Case) -> Features:
         """Return all of a case that conditions may ask for."""

@@ -9,6 +9,7 @@ contradict the current readings, the literal ones too are held against what thes
 from __future__ import annotations
 
 from collections import Counter
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from vnethash.models.matching import matches
@@ -18,7 +19,7 @@ from vnethash.spec.questions import questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from vnethash.fuzz.found import Exemplar
     from vnethash.models.symbolic.profile import Constraint
@@ -28,9 +29,35 @@ Rival = tuple[str, int]
 
 #: Answers that are wanted against each rival.
 _ENOUGH = 3
+#: Differing answers of each kind that are looked into one by one.
+_OF_EACH_KIND = 16
 #: Readings that are in dispute, because answers that the current ones do not explain ask for them. Against each so many
 #: answers are wanted for each of those, up to a limit; and they are looked for so often.
 _DISPUTED, _FOR_EACH, _MOST, _PATIENCE = 8, 2, 8, 32
+
+
+class Alike:
+    """Counts differing answers that some readings explain, by what they look like, and says which to look into.
+
+    All that is allowed for a frame takes long to work out. Where a target contradicts itself, answers differ in great
+    numbers, and most are like others: met under the same rule with the same events, and wrong in the same way.
+    """
+
+    def __init__(self) -> None:
+        self._explained: Counter[Hashable] = Counter()
+        self._met: Counter[Hashable] = Counter()
+
+    def is_worth(self, kind: Hashable) -> bool:
+        """Say whether to look into one more of its kind: the first, and ever fewer behind them."""
+        if self._explained[kind] < _OF_EACH_KIND:
+            return True
+        self._met[kind] += 1
+        count = self._met[kind]
+        return count & (count - 1) == 0
+
+    def explained(self, kind: Hashable) -> None:
+        """Count one of which it was found that some readings explain it."""
+        self._explained[kind] += 1
 
 
 class Support:
