@@ -158,7 +158,7 @@ class Evidence:
         if not violated:
             return []
         kept = [constraint for constraint in self.profile.satisfied if constraint in self.exemplars]
-        explained = explained_beside(kept, violated)
+        explained = explained_beside(kept, violated, self._judge.late)
         return [constraint for constraint, can_be in zip(violated, explained, strict=True) if not can_be]
 
     # -------------------------------------------------------------------------------------------- causes

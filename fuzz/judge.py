@@ -129,9 +129,13 @@ class Judge:
             if len(alike) == 1 or any(len(case.frames) > 1 for case in alike):
                 yield from alike
                 continue
+            if self.late():
+                return
             self.observations += len(alike)
             results = self.subject.answers(configuration, [case.frame for case in alike])
             for case, result in zip(alike, results, strict=False):
+                if self.late():
+                    return
                 if isinstance(result, Observation) and check(case, result):
                     yield case
 

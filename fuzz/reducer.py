@@ -56,6 +56,8 @@ def reduce(
         now = cost(case, plain)
         fresh = (one for one in plainer_cases(case, plain) if one not in tried)
         for some in _growing(one for one in fresh if cost(one, plain) < now):
+            if late():
+                return case
             for candidate in some if screen is None else screen(some):
                 attempts += 1
                 if attempts > most or late():

@@ -16,7 +16,7 @@ from vnethash.spec.questions import all_by_field, questions_by_field
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import z3
     from vnethash.models.allowed import When
@@ -118,10 +118,13 @@ def find_profile(
     return Profile(readings, possible, kept, frozenset(counts) - kept, dict(spoke), others)
 
 
-def explained_beside(kept: Iterable[Constraint], others: Sequence[Constraint]) -> list[bool]:
+def explained_beside(
+    kept: Iterable[Constraint], others: Sequence[Constraint], late: Callable[[], bool] = lambda: False
+) -> list[bool]:
     """Say for each other answer whether some set of readings, however odd, explains it and all that are kept.
 
-    What the solver cannot say in time counts as explained: nobody is told to contradict himself without proof.
+    What the solver cannot say in time, or before it is `late`, counts as explained: nobody is told to contradict
+    himself without proof.
     """
     import z3  # noqa: PLC0415
 
@@ -137,7 +140,7 @@ def explained_beside(kept: Iterable[Constraint], others: Sequence[Constraint]) -
     for bits in variables.values():
         solver.add(z3.PbEq([(bit, 1) for bit in bits], 1))
     solver.add([_term(constraint, variables, shared) for constraint in kept])
-    return [solver.check(_guarded(solver, _term(other, variables, shared), number)) != z3.unsat
+    return [late() or solver.check(_guarded(solver, _term(other, variables, shared), number)) != z3.unsat
             for number, other in enumerate(others)]  # fmt: skip
 
 

@@ -76,3 +76,4 @@ def test_what_can_be_explained_beside_the_rest_is_told_from_what_contradicts_it(
     others = [frozenset({when(tcp_cut={2})}), frozenset({when(tcp_cut={1})}), frozenset({when(vlan_tags={0})})]
     assert explained_beside(kept, others) == [True, False, True]
     assert explained_beside([], others) == [True, True, True]
+    assert explained_beside(kept, others, lambda: True) == [True, True, True]
