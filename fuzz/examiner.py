@@ -19,10 +19,12 @@ from vnethash.fuzz.found import Exemplar, Found
 from vnethash.fuzz.general import generalise
 from vnethash.fuzz.judge import Judge
 from vnethash.fuzz.oracle import reached
+from vnethash.fuzz.past import tell_past
 from vnethash.fuzz.reducer import fewer_frames, plainer_cases
-from vnethash.fuzz.signature import Signature, covers
+from vnethash.fuzz.signature import Signature, covers, is_any
 from vnethash.fuzz.subject import failed
 from vnethash.fuzz.support import Alike, Support
+from vnethash.models.before import PREVIOUS
 from vnethash.models.causes import unexplained_cause
 from vnethash.models.matching import matches
 from vnethash.models.reference import outcome
@@ -180,7 +182,7 @@ class Examiner:
             if (
                 cause.kind in {"unexplained", "error", "inconsistent"} and not cause.question
                 and key not in besides
-                and not cause.signature.before
+                and (cause.alone or not cause.signature.before)
                 and cause.covers(features)
                 and (best is None or len(cause.signature.features) > len(best.signature.features))
             ):
@@ -370,6 +372,7 @@ class Examiner:
         )
         if found.id not in self.causes:
             self._generalise(found, disagrees)
+            tell_past(found, self.subject.readings, self.judge.answer, self.judge.unexplained)
         self._enter(found)
         return found if found.id in self.causes and self.causes[found.id] is found else None
 
@@ -446,7 +449,7 @@ class Examiner:
     def _enter(self, found: Found) -> None:
         """Count a cause that is known; otherwise enter it, in place of those that it is more general than."""
         same = self.causes.get(found.id)
-        if same is None and found.kind == "unexplained" and not found.signature.before:
+        if same is None and found.kind == "unexplained" and (found.alone or not found.signature.before):
             same = self._known(self.judge.features(found.case))
         if same is not None:
             if same is not found:
@@ -454,12 +457,12 @@ class Examiner:
             self._tell(same, False)
             return
         if found.kind in {"unexplained", "inconsistent"}:
-            before = found.signature.before
+            before = tuple(pair for pair in found.signature.before if not is_any(pair[0]))
             for other in self.causes.values():
                 # The other was reduced to something more special than need be; it keeps its name.
                 theirs = other.signature.before
-                if (
-                    other.kind == found.kind and bool(before) == bool(theirs)
+                if (found.title == other.title == PREVIOUS.title) or (
+                    other.kind == found.kind and bool(found.signature.before) == bool(theirs)
                     and ({place for place, _ in before} <= {place for place, _ in theirs} or covers(theirs, before))
                     and any(covers(each, self.judge.features(other.case), exact=found.exact)
                             for each in (found.signature.features, *found.also))

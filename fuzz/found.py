@@ -28,6 +28,7 @@ class Found:
         executions: how many the campaign had made when it was first seen.
         narrow: usual frames met its condition and did not show it, so that only cases just like it are taken for it.
         exact: more of a header than the condition asks for is another condition, because usual frames showed that.
+        alone: its last frame shows something alone, too: what a target keeps outlives its being configured.
         shown: the sequence of steps in place of frames, for a cause that one shows.
     """
 
@@ -46,6 +47,7 @@ class Found:
     executions: int = 0
     narrow: bool = False
     exact: bool = False
+    alone: bool = False
     shown: Shown | None = None
 
     def covers(self, features: Features) -> bool:

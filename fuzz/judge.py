@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vnethash.fuzz.oracle import reached
 from vnethash.fuzz.reducer import MOST_ATTEMPTS, reduce
-from vnethash.fuzz.signature import Signature, configuration_features, depths, frame_features
+from vnethash.fuzz.signature import BEFORE, Signature, configuration_features, depths, frame_features
 from vnethash.models.causes import effect, kind_of_effect
 from vnethash.models.expectations import Expectations
 from vnethash.models.matching import matches
@@ -95,7 +95,8 @@ class Judge:
         expected = outcome(witness.frame, witness.configuration, self.subject.readings)
         before = tuple(
             (f"-{len(witness.frames) - 1 - position} {place}", number)
-            for position, frame in enumerate(witness.frames[:-1]) for place, number in frame_features(frame)
+            for position, frame in enumerate(witness.frames[:-1])
+            for place, number in frame_features(frame) or ((BEFORE, 1),)
         )
         kind = kind_of_effect(expected, observed, self.subject.observes)
         return Signature(kind, self.expect(witness).clause, self.condition(witness), before)

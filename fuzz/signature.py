@@ -25,6 +25,9 @@ ANY = -2
 #: A condition that any extension header meets.
 EXTENSION = "has extension"
 
+#: A feature of a frame that comes before, and of which nothing matters.
+BEFORE = "frame"
+
 #: How far into a frame its first transport header begins and ends, or where the headers end if there is none. Every
 #: frame has these; they are in no signature, but a condition may ask for at least a number of them.
 START, END = "transport.start", "transport.end"
@@ -67,8 +70,21 @@ class Signature(NamedTuple):
         parts = [_word(place, number) for place, number in self.features]
         text = ", ".join(parts) or "any frame"
         if self.before:
-            text += ", after a frame with " + (", ".join(_word(*pair) for pair in self.before))
+            ahead = [_word_before(*pair) for pair in self.before if not is_any(pair[0])]
+            text += f", after a frame with {', '.join(ahead)}" if ahead else ", after any frame"
         return text
+
+
+def is_any(place: str) -> bool:
+    """Say whether a feature is of a frame that comes before and may be any."""
+    return place.partition(" ")[2] == BEFORE
+
+
+def _word_before(place: str, number: int) -> str:
+    """Return words for a feature of a frame that comes before: of the last of them it is the feature alone."""
+    back, _, rest = place.partition(" ")
+    word = _word(rest, number)
+    return word if back == "-1" else f"{word} ({back.removeprefix('-')} before)"
 
 
 def _word(place: str, number: int) -> str:

@@ -9,7 +9,6 @@ contradict the current readings, the literal ones too are held against what thes
 from __future__ import annotations
 
 from collections import Counter
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from vnethash.models.matching import matches

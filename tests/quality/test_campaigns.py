@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from against_static import Row, beside, campaign_on, held_against
@@ -12,7 +13,7 @@ from defects import DEFECTS
 from hidden import HIDDEN, several
 from hunts import hunt, shown_by
 from in_process import InProcess, campaign_of
-from plain import Plain
+from plain import Packet, Plain
 from vnethash.fuzz.campaign import Campaign, Limits
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.corpus import Corpus
@@ -24,6 +25,7 @@ from vnethash.fuzz.signature import Signature, frame_features
 from vnethash.fuzz.subject import Subject
 from vnethash.fuzz.sweep import Sweep, settings
 from vnethash.models.allowed import dialect
+from vnethash.models.before import PREVIOUS
 from vnethash.spec import craft
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.questions import load_questions
@@ -81,6 +83,65 @@ def test_a_cause_of_any_headers_far_into_the_frame_hides_no_other() -> None:
     found = hunt(Both, 1, executions=12_000, awaited=sys.maxsize)
     devices = {name: table[name].device for table, name in ((DEFECTS, "parse-window"), (HIDDEN, "option-length"))}
     assert sorted(shown_by(cause, devices) for cause in found.causes) == [["option-length"], ["parse-window"]]
+
+
+class Previous(Plain):
+    """Reads each IP header into the same place, so that one that is cut short keeps the rest of the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = {0x0800: bytearray(20), 0x86DD: bytearray(40)}
+
+    def dissect(self, frame: bytes) -> Packet | None:
+        kind, at = self.link(frame)
+        if kind in self.kept:
+            there = frame[at:at + len(self.kept[kind])]
+            self.kept[kind][:len(there)] = there
+            if len(there) < len(self.kept[kind]):
+                frame = frame[:at] + self.kept[kind]
+        return super().dissect(frame)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_kept_of_the_packet_before_is_told_with_that_packet(seed: int) -> None:
+    (cause,) = hunt(Previous, seed, executions=8_000, awaited=sys.maxsize).causes
+    assert cause.title == PREVIOUS.title
+    assert cause.signature.before
+    assert len(cause.case.frames) == 2
+    # A device that was just started shows it, and only behind that packet.
+    assert shown_by(cause, {"it": Previous, "plain": Plain}) == ["it"]
+    alone = replace(cause, case=replace(cause.case, frames=cause.case.frames[-1:]))
+    assert shown_by(alone, {"it": Previous}) == []
+
+
+class Forgets(Plain):
+    """Hashes with another key behind a packet that was hashed; forgets all when it is configured."""
+
+    hashed = False
+
+    def configure(self, config: Any) -> None:
+        super().configure(config)
+        self.hashed = False
+
+    def judge(self, frame: bytes) -> tuple[int, int, int]:
+        report, value, queue = super().judge(frame)
+        before, self.hashed = self.hashed, report != 0
+        return report, value ^ before if report else value, queue
+
+
+def test_what_shows_behind_any_frame_says_so() -> None:
+    (cause,) = hunt(Forgets, 1, executions=300).causes
+    assert cause.signature.words() == "any frame, after any frame"
+    assert shown_by(cause, {"it": Forgets}) == ["it"]
+
+
+def test_an_answer_that_is_the_same_behind_any_packet_is_not_of_the_packet_before() -> None:
+    for name, depends in (("stale-queue", True), ("unclassified-to-0", False), ("ttl", False)):
+        make = DEFECTS[name].device if name in DEFECTS else HIDDEN[name].device
+        (cause,) = [cause for cause in hunt(make, 1, executions=600, beyond=0.0).causes if cause.kind == "unexplained"]
+        assert bool(cause.signature.before) is depends
+        assert ("any frame" in cause.signature.words()) is depends
+        assert shown_by(cause, {name: make}) == [name]
 
 
 def test_what_contradicts_itself_is_one_cause_and_told_before_the_end() -> None:
