@@ -215,7 +215,8 @@ class Examiner:
         self.evidence.settle()
         self._settle_mixed(last=last)
         for key, cause in before.items():
-            if key in self.causes or self.judge.late():
+            # Where time ran out before it was told again, it stands unless the readings explain it by now.
+            if key in self.causes or (self.judge.late() and not self._is_explained(cause)):
                 self.causes[key] = cause
             else:
                 cause.count = 0
@@ -232,12 +233,10 @@ class Examiner:
             # The best profile leaves something else unexplained than the one that was found quickly.
             fresh += self._mixtures()
             self.evidence.settle(last=last)
-        readings = self.subject.readings._asdict()
         for key, cause in list(self.causes.items()):
             if not self._is_mixed(cause) or cause.observed is None:
                 continue
-            constraint = self.judge.constraint(cause.case, cause.observed)
-            if constraint is None or satisfied(constraint, readings):
+            if self._is_explained(cause):
                 # It was the other side of the contradiction that is odd.
                 del self.causes[key]
                 if key not in fresh:
@@ -245,6 +244,12 @@ class Examiner:
                     self._tell(cause, False)
             elif key in fresh:
                 self._tell(cause, True)
+
+    def _is_explained(self, cause: Found) -> bool:
+        """Say whether what was observed of a cause's witness follows under the current readings."""
+        assert cause.observed is not None
+        constraint = self.judge.constraint(cause.case, cause.observed)
+        return constraint is None or satisfied(constraint, self.subject.readings._asdict())
 
     def _mixtures(self) -> list[str]:
         """Find the causes of what the profile does not explain; return their ids, they are not told yet."""
