@@ -2,8 +2,7 @@
 
 An answer that differs changes the readings by which a target is filtered, and what differs no more is no evidence. So
 a reading may rest on one answer, and fall with it, or stand for lack of another. Here frames are sought on which a
-reading and a rival of it part, until each reading is held against each of its rivals by a few answers. Where answers
-contradict the current readings, the literal ones too are held against what these answers ask for.
+reading and a rival of it part, until each reading is held against each of its rivals by a few answers.
 """
 
 from __future__ import annotations
@@ -30,9 +29,6 @@ Rival = tuple[str, int]
 _ENOUGH = 3
 #: Differing answers of each kind that are looked into one by one.
 _OF_EACH_KIND = 16
-#: Readings that are in dispute, because answers that the current ones do not explain ask for them. Against each so many
-#: answers are wanted for each of those, up to a limit; and they are looked for so often.
-_DISPUTED, _FOR_EACH, _MOST, _PATIENCE = 8, 2, 8, 32
 
 
 class Alike:
@@ -71,7 +67,6 @@ class Support:
         self._wanted: list[Rival] = []
         self._of: tuple[int, Readings] | None = None
         self._next = 0
-        self._looked: Counter[Rival] = Counter()
 
     def wanted(
         self, exemplars: Mapping[Constraint, Exemplar], version: int, readings: Readings, count: int
@@ -82,29 +77,21 @@ class Support:
             self._wanted = self._weak(exemplars, readings)
         some = [self._wanted[(self._next + step) % len(self._wanted)] for step in range(min(count, len(self._wanted)))]
         self._next += len(some)
-        self._looked.update(some)
-        if any(self._looked[rival] == _PATIENCE for rival in some):
-            self._of = None
         return some
 
     def _weak(self, exemplars: Mapping[Constraint, Exemplar], readings: Readings) -> list[Rival]:
         now = readings._asdict()
         questions = questions_by_field()
-        enough: dict[Rival, int] = {
-            rival: min(_FOR_EACH * asking + 1, _MOST)
-            for rival, asking in _disputes(exemplars, now).most_common(_DISPUTED) if self._looked[rival] < _PATIENCE
-        }  # fmt: skip
-        enough |= {
-            (name, number): max(_ENOUGH, enough.get((name, number), 0))
+        counts: dict[Rival, int] = {
+            (name, number): 0
             for name, chosen in now.items() if chosen
             for number in range(len(questions[name].readings)) if number != chosen
         }  # fmt: skip
-        counts = dict.fromkeys(enough, 0)
         for constraint, exemplar in exemplars.items():
             for rival in self._against(constraint, exemplar, now):
                 if rival in counts:
                     counts[rival] += 1
-        return [rival for rival, count in counts.items() if count < enough[rival]]
+        return [rival for rival, count in counts.items() if count < _ENOUGH]
 
     def _against(self, constraint: Constraint, exemplar: Exemplar, now: Mapping[str, int]) -> frozenset[Rival]:
         """Return the rivals under which an answer that follows under the readings would not follow."""
@@ -123,17 +110,3 @@ class Support:
         ) if satisfied(constraint, now) else frozenset[Rival]()  # fmt: skip
         self._known[constraint] = values, rivals
         return rivals
-
-
-def _disputes(exemplars: Mapping[Constraint, Exemplar], now: Mapping[str, int]) -> Counter[Rival]:
-    """Return the readings, other than the current ones, that would explain answers that contradict these: how many."""
-    asking: Counter[Rival] = Counter()
-    questions = questions_by_field()
-    for constraint in exemplars:
-        if satisfied(constraint, now):
-            continue
-        for name in sorted({name for when in constraint for name, _ in when}):
-            for number in range(len(questions[name].readings)):
-                if number != now[name] and satisfied(constraint, {**now, name: number}):
-                    asking[name, number] += 1
-    return asking

@@ -79,24 +79,3 @@ def test_frames_on_which_two_readings_part_are_those_that_the_model_answers_othe
     assert parted[0] == {1, 4}
     assert parted[1] == {2}
     assert parted[2] == set()
-
-
-def test_where_answers_contradict_the_readings_the_words_too_are_held_against_what_they_ask_for() -> None:
-    support = Support(frozenset({"queue"}))
-    asking = {
-        frozenset({(("atomic_fragment", frozenset({1})), (other, frozenset({0})))}):
-        Exemplar(Case(Configuration(), (ATOMIC,)), Observation(queue=3))
-        for other in ("udp_cut", "tcp_cut")
-    }  # fmt: skip
-    literal = Observation(queue=outcome(ATOMIC, Configuration(), Readings()).queue)
-    against = [
-        (frozenset({(("atomic_fragment", frozenset({0})), (other, frozenset({0})))}),
-         Exemplar(Case(Configuration(), (ATOMIC,)), literal))
-        for other in ("esp_header", "home_length", "udp_length", "hip_header", "vlan_tags")
-    ]  # fmt: skip
-    rival = ("atomic_fragment", 1)
-    assert support.wanted(asking, 0, Readings(), 9) == [rival]
-    assert support.wanted({**asking, **dict(against[:4])}, 1, Readings(), 9) == [rival]
-    assert support.wanted({**asking, **dict(against)}, 2, Readings(), 9) == []
-    # Where nothing more can be had it is given up.
-    assert sum(bool(support.wanted(asking, 3, Readings(), 9)) for _ in range(100)) < 40
