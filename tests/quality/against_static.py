@@ -86,20 +86,19 @@ def held_against(campaign: Campaign, findings: Sequence[dict[str, Any]]) -> list
                 cause, how = examiner.covering(case), "witness"
                 answer = examiner.judge.answer(case)
                 if cause is None and answer is not None:
-                    right = examiner.judge.as_filtered(case, answer)
-                    cause, how = _alike(campaign, right, examiner.judge.signature(case, answer))
+                    if not examiner.judge.as_filtered(case, answer):
+                        cause, how = _wrong_alike(campaign, examiner.judge.signature(case, answer)), "effect"
+                    elif witness.get("before"):
+                        cause, how = next((each for each in campaign.causes() if each.signature.before), None), "before"
         rows.append(Row(finding["id"], finding["cause"], finding["reading"], by_frames, cause, how if cause else ""))
     return rows
 
 
-def _alike(campaign: Campaign, right: bool, signature: Signature) -> tuple[Found | None, str]:
-    """Return a cause that is wrong as a witness is whose condition is none of the causes'; `right`: alone it is not."""
-    for cause in campaign.causes():
-        if right and cause.signature.before:
-            return cause, "before"
-        if not right and cause.kind == "unexplained" and cause.signature[:2] == signature[:2]:
-            return cause, "effect"
-    return None, ""
+def _wrong_alike(campaign: Campaign, signature: Signature) -> Found | None:
+    """Return a cause that is wrong as a witness is whose condition is none of the causes'."""
+    return next(
+        (each for each in campaign.causes() if each.kind == "unexplained" and each.signature[:2] == signature[:2]), None
+    )
 
 
 def beside(campaign: Campaign, rows: Sequence[Row]) -> list[Found]:
