@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vnethash.fuzz.found import Exemplar, Found
+from vnethash.fuzz.reducer import oddity
 from vnethash.fuzz.signature import Signature
 from vnethash.models.causes import mixed_cause, shows_reading
 from vnethash.models.matching import matches
@@ -21,7 +22,7 @@ from vnethash.spec.questions import load_questions
 from vnethash.spec.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vnethash.fuzz.case import Case
     from vnethash.fuzz.judge import Judge
@@ -128,6 +129,7 @@ class Evidence:
         """Return the profile without readings that hardly more answers speak for than for the words themselves.
 
         A target that is torn between the two follows neither; what is other than the words is then what contradicts.
+        Nor does it follow a reading that it follows in odd frames, and not in plain ones.
         """
         against: set[Constraint] = set()
         for name, number in profile.readings.items():
@@ -135,14 +137,19 @@ class Evidence:
                 continue
             literal = {**profile.readings, name: 0}
             pro = {each for each in profile.satisfied if not satisfied(each, literal)}
-            con = sum(satisfied(each, literal) for each in profile.violated)
-            if con * _TORN >= len(pro):
-                against |= pro if con else set()
+            con = [each for each in profile.violated if satisfied(each, literal)]
+            if con and (len(con) * _TORN >= len(pro) or self._plainest(con) < self._plainest(pro)):
+                against |= pro
         if not against:
             return profile
         rest = self._found([each for each in self.exemplars if each not in against], last=last)
         kept = frozenset(each for each in self.exemplars if satisfied(each, rest.readings))
         return replace(rest, satisfied=kept, violated=frozenset(self.exemplars) - kept)
+
+    def _plainest(self, constraints: Iterable[Constraint]) -> tuple[int, int]:
+        """Return how far the plainest case among some answers is from plain."""
+        cases = (self.exemplars[each].case for each in constraints)
+        return min((oddity(case, self._subject.plain) for case in cases), default=(0, 0))
 
     def contradicting(self) -> list[Constraint]:
         """Return what no set of readings explains together with what the profile explains, the shortest frames first.

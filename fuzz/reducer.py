@@ -92,6 +92,12 @@ def cost(case: Case, plain: Configuration) -> Cost:
     return (len(case.frames), features + missing, shape, odd, size, b"".join(case.frames) + _bits(case))
 
 
+def oddity(case: Case, plain: Configuration) -> tuple[int, int]:
+    """Return how far a case is from plain: headers, odd fields and what of the configuration is not; then bytes."""
+    _, configured, shape, odd, size, _ = cost(case, plain)
+    return configured + shape + odd, size
+
+
 @lru_cache(maxsize=4096)
 def _frame_cost(frame: bytes) -> tuple[int, int]:
     layout = headers(frame)
