@@ -49,8 +49,8 @@ _MOST_EVENTS = 2
 #: Mixtures that the end of a campaign looks into.
 _MOST_MIXED = 12
 
-#: Rivals of readings for which a batch is looked through (one, where no edges are counted and the model may be slow),
-#: and frames of it that are asked for each.
+#: Rivals of readings for which a batch is looked through (one, while the model may be slow), and frames of it that are
+#: asked for each.
 _RIVALS, _PARTING = 4, 2
 
 #: How often a frame must make a target fail again, to be what makes it fail; and the signature of all others.
@@ -160,7 +160,7 @@ class Examiner:
         `differing` are the indices of frames of the batch that were not answered as filtered.
         """
         readings = self.subject.readings
-        count = _RIVALS if self.subject.has_edges else 1
+        count = _RIVALS if self.subject.has_fast_model else 1
         wanted = self._support.wanted(self.evidence.exemplars, self.evidence.version, readings, count)
         if not wanted:
             return

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Frames of one target behind which the twin is loaded if it lies in the cache, and behind which it is compiled; the
 #: latter for what a target with edges of its own is asked of few frames, too.
-_LOADED_FROM, _COMPILED_FROM, _SAMPLED_FROM = 20_000, 500_000, 8_000_000
+LOADED_FROM, _COMPILED_FROM, _SAMPLED_FROM = 20_000, 500_000, 8_000_000
 
 
 class Filter:
@@ -97,7 +97,7 @@ def _followed(configuration: Configuration, readings: Readings) -> Followed:
 
 def pays(frames_so_far: int, compiled_from: int = _COMPILED_FROM, *, followed: bool = False) -> bool:
     """Say whether the twin should work for a target that was put so many frames, because it is at hand or soon pays."""
-    if frames_so_far < _LOADED_FROM:
+    if frames_so_far < LOADED_FROM:
         return False
     return (frames_so_far >= compiled_from and has_twin()) or _at_hand(followed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vnethash.fuzz.oracle import Filter, RuleCoverage, reached
+from vnethash.fuzz.oracle import LOADED_FROM, Filter, RuleCoverage, reached
 from vnethash.models.matching import matches
 from vnethash.spec.configuration import Configuration
 from vnethash.spec.errors import TargetError, VnethashError
@@ -216,6 +216,11 @@ class Subject:
     def _step(self) -> int:
         """Of how many frames one is followed through the model's rules, too."""
         return 1 if self.thorough or not self.has_edges else _SAMPLE
+
+    @property
+    def has_fast_model(self) -> bool:
+        """Say whether the model may be asked often: by now its twin works, where there is one."""
+        return self.has_edges or self._frames_so_far >= LOADED_FROM
 
     @property
     def has_edges(self) -> bool:
