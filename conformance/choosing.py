@@ -30,6 +30,8 @@ Part = TypeVar("Part")
 
 #: What a doubt counts in a case that has to do with nothing in which it was not asked in vain already.
 _NOTHING_NEW = 0.001
+#: Answers that should speak for a reading against the literal one, where answers contradict each other.
+_BORNE_OUT = 2
 
 
 class Chooser:
@@ -115,6 +117,24 @@ class Chooser:
             if telling and not set(telling) & set(chosen):
                 chosen.append(max(telling, key=self._plainness))
         return chosen
+
+    def resting_on_one(self, profile: Profile, most: int) -> list[int]:
+        """Choose cases about readings that only one answer speaks for, against the literal ones.
+
+        Where answers contradict each other, that one may be the contradiction.
+        """
+        kept = [each for each in self.constraints.values() if each and satisfied(each, profile.readings)]
+        weak = {
+            name for name, number in profile.readings.items()
+            if number and sum(not satisfied(each, {**profile.readings, name: 0}) for each in kept) < _BORNE_OUT
+        }
+        telling = {
+            number: frozenset(
+                name for name, other in self._tells(number, profile.readings) if name in weak and other == 0
+            )
+            for number in self.left
+        }
+        return _greedy(telling, lambda _, __: 1.0, self._plainness, most)
 
     def disputed(self, profile: Profile, most: int) -> list[int]:
         """Choose cases about the questions of answers that contradict each other, so that it is seen what most say."""

@@ -80,7 +80,8 @@ def identify(
         finished = not chosen
         if finished and room:
             # What is settled may still be mixed: other frames about the same questions would show it.
-            chosen = chooser.disputed(profile, room) if profile.violated else []
+            if profile.violated:
+                chosen = chooser.resting_on_one(profile, room) or chooser.disputed(profile, room)
             chosen = chosen or chooser.elsewhere(room)
         if not chosen or room == 0:
             break
