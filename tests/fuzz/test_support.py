@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vnethash.fuzz.case import Case
 from vnethash.fuzz.found import Exemplar
 from vnethash.fuzz.subject import Subject
-from vnethash.fuzz.support import Support
+from vnethash.fuzz.support import Alike, Support
 from vnethash.models.reference import outcome
 from vnethash.spec import craft
 from vnethash.spec.configuration import Configuration
@@ -79,3 +79,17 @@ def test_frames_on_which_two_readings_part_are_those_that_the_model_answers_othe
     assert parted[0] == {1, 4}
     assert parted[1] == {2}
     assert parted[2] == set()
+
+
+def test_of_answers_that_are_alike_the_first_are_looked_into_and_ever_fewer_behind_them() -> None:
+    alike = Alike()
+    looked = []
+    for number in range(1, 200):
+        if alike.is_worth("one kind"):
+            looked.append(number)
+            alike.explained("one kind")
+    assert looked == [*range(1, 17), 17, 18, 20, 24, 32, 48, 80, 144]
+    # What no reading explains is never saved, and another kind begins anew.
+    assert alike.is_worth("another")
+    fresh = Alike()
+    assert all(fresh.is_worth("unexplained") for _ in range(100))

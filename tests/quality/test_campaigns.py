@@ -76,6 +76,13 @@ def test_what_shows_by_many_headers_or_hash_types_is_told_once(name: str) -> Non
     assert len(found.causes) == 1, [cause.signature.words() for cause in found.causes]
 
 
+def test_a_reading_that_odd_frames_alone_speak_for_is_not_told() -> None:
+    # What it reads of later fragments looks as if it never used a route, but of plain packets it does.
+    found = hunt(DEFECTS["later-fragment-options"].device, 1, executions=12_000, awaited=sys.maxsize)
+    assert found.causes
+    assert "home-route-pair" not in {cause.question for cause in found.causes}
+
+
 def test_a_cause_of_any_headers_far_into_the_frame_hides_no_other() -> None:
     class Both(DEFECTS["parse-window"].device, HIDDEN["option-length"].device):  # type: ignore[misc]
         name = "both"
